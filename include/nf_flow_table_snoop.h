@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _NF_FLOW_TABLE_SNOOP_H
+#define _NF_FLOW_TABLE_SNOOP_H
+
+#include <linux/bits.h>
+#include <linux/netfilter/nf_flowmap.h>
+
+struct net;
+
+/*
+ * Why a flow of the flowtable belongs to the stack for now.  A door gives the
+ * set that matters to it; NF_SNOOP_GONE matters to all.
+ */
+enum nf_snoop_block {
+	NF_SNOOP_GONE		= BIT(0), /* a newer entry takes its place */
+	NF_SNOOP_IN_CHAIN	= BIT(1), /* netdev chain before the flowtable */
+	NF_SNOOP_IN_TC		= BIT(2), /* filter at tc ingress */
+	NF_SNOOP_OUT_DOWN	= BIT(3), /* egress device down or no carrier */
+	NF_SNOOP_OUT_NEIGH	= BIT(4), /* neighbour not reachable */
+	NF_SNOOP_OUT_CHAIN	= BIT(5), /* netdev egress chain */
+	NF_SNOOP_OUT_TC		= BIT(6), /* filter at tc egress */
+	NF_SNOOP_OUT_QDISC	= BIT(7), /* qdisc that shapes or classifies */
+	NF_SNOOP_OUT_XMIT	= BIT(8), /* no redirect to the egress device */
+	NF_SNOOP_OUT_FRAGS	= BIT(9), /* none of frames in fragments */
+};
+
+/* An skb goes on through the egress hooks and the qdisc by itself. */
+#define NF_SNOOP_DOOR_SKB	(NF_SNOOP_GONE | NF_SNOOP_IN_CHAIN |	\
+				 NF_SNOOP_OUT_DOWN | NF_SNOOP_OUT_NEIGH)
+#define NF_SNOOP_DOOR_XDP	(NF_SNOOP_DOOR_SKB | NF_SNOOP_IN_TC |	\
+				 NF_SNOOP_OUT_CHAIN | NF_SNOOP_OUT_TC |	\
+				 NF_SNOOP_OUT_QDISC | NF_SNOOP_OUT_XMIT)
+#define NF_SNOOP_DOOR_XDP_FRAGS	(NF_SNOOP_DOOR_XDP | NF_SNOOP_OUT_FRAGS)
+
+const struct nf_flowmap_value *
+nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
+		     u32 door);
+
+#endif /* _NF_FLOW_TABLE_SNOOP_H */

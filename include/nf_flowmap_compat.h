@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every difference between the kernels that the modules build for; nothing
+ * else looks at LINUX_VERSION_CODE.
+ */
+#ifndef _NF_FLOWMAP_COMPAT_H
+#define _NF_FLOWMAP_COMPAT_H
+
+#include <linux/bpf.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/filter.h>
+#include <linux/netdevice.h>
+#include <linux/version.h>
+#include <net/ip6_fib.h>
+#include <net/pkt_cls.h>
+#include <net/route.h>
+#include <net/sch_generic.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "flowmap needs Linux 6.1 or newer: kfuncs that return memory"
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#error "flowmap was not tried on this kernel: check struct flow_offload and this header, then raise the bound"
+#endif
+
+/* "bpf: Add __bpf_kfunc tag for marking kernel functions as kfuncs", 6.3 */
+#ifndef __bpf_kfunc
+#define __bpf_kfunc __used noinline
+#endif
+
+/* "bpf: Add __bpf_kfunc_{start,end}_defs macros", 6.7 */
+#ifndef __bpf_kfunc_start_defs
+#define __bpf_kfunc_start_defs()					\
+	__diag_push();							\
+	__diag_ignore_all("-Wmissing-declarations", "kfuncs");		\
+	__diag_ignore_all("-Wmissing-prototypes", "kfuncs")
+#define __bpf_kfunc_end_defs() __diag_pop()
+#endif
+
+/* "bpf: treewide: Annotate BPF kfuncs in BTF", 6.9 */
+#ifndef BTF_KFUNCS_START
+#define BTF_KFUNCS_START(name) BTF_SET8_START(name)
+#define BTF_KFUNCS_END(name) BTF_SET8_END(name)
+#endif
+
+/* "move asm/unaligned.h to linux/unaligned.h", 6.12 */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
+
+/* "inet: introduce dst_rtable() helper", 6.10 */
+#ifndef dst_rtable
+#define dst_rtable(_ptr) container_of_const(_ptr, struct rtable, dst)
+#endif
+
+/*
+ * Is there a filter at tc ingress (egress) of @dev?  A clsact qdisc without a
+ * filter does not count.
+ *
+ * Context: RCU read lock.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+/* "bpf: Add fd-based tcx multi-prog infra with link support", 6.6 */
+#include <net/tcx.h>
+
+static inline bool compat_tcx_busy(struct bpf_mprog_entry *entry)
+{
+	return entry && (READ_ONCE(entry->fp_items[0].prog) ||
+			 rcu_access_pointer(tcx_entry(entry)->miniq));
+}
+
+static inline bool compat_tc_ingress(const struct net_device *dev)
+{
+	return compat_tcx_busy(rcu_dereference(dev->tcx_ingress));
+}
+
+static inline bool compat_tc_egress(const struct net_device *dev)
+{
+	return compat_tcx_busy(rcu_dereference(dev->tcx_egress));
+}
+#else
+static inline bool compat_tc_ingress(const struct net_device *dev)
+{
+	return rcu_access_pointer(dev->miniq_ingress);
+}
+
+static inline bool compat_tc_egress(const struct net_device *dev)
+{
+	return rcu_access_pointer(dev->miniq_egress);
+}
+#endif
+
+/*
+ * Does @dev take XDP frames from a redirect now?  And frames in fragments?
+ *
+ * Context: RCU read lock.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+/* "netdev-genl: create a simple family for netdev stuff" (xdp_features), 6.3 */
+static inline bool compat_xdp_xmit(const struct net_device *dev)
+{
+	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT;
+}
+
+static inline bool compat_xdp_xmit_frags(const struct net_device *dev)
+{
+	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT_SG;
+}
+#else
+/*
+ * No device says so here.  A veth takes frames while its peer has NAPI, which
+ * it has with GRO or with a program; see veth_xdp_xmit().
+ */
+static inline bool compat_xdp_xmit(const struct net_device *dev)
+{
+	const struct net_device_ops *ops = dev->netdev_ops;
+	struct net_device *peer;
+
+	if (!ops->ndo_xdp_xmit)
+		return false;
+	if (!ops->ndo_get_peer_dev)
+		return true;
+
+	peer = ops->ndo_get_peer_dev((struct net_device *)dev);
+
+	return peer && netif_running(peer) &&
+	       ((peer->wanted_features & NETIF_F_GRO) ||
+		dev_xdp_prog_count(peer));
+}
+
+/* xdp_do_redirect() refuses fragments before 6.3. */
+static inline bool compat_xdp_xmit_frags(const struct net_device *dev)
+{
+	return false;
+}
+#endif
+
+#endif /* _NF_FLOWMAP_COMPAT_H */

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The contract between the kernel's shadow of a flowtable and those who look
+ * flows up in it: BPF programs and user space.  One key and one value serve
+ * every door (kfunc, map type).
+ *
+ * Everything here is copied into; nothing is a view of a kernel structure.
+ */
+#ifndef _UAPI_NF_FLOWMAP_H
+#define _UAPI_NF_FLOWMAP_H
+
+#include <linux/types.h>
+
+/* Tags that a frame may carry between Ethernet and IP; more stay on the stack. */
+#define NF_FLOWMAP_ENCAP_MAX	2
+
+/* Room for the longest link-layer header: Ethernet, two tags, PPPoE session. */
+#define NF_FLOWMAP_L2_MAX	32
+
+/**
+ * struct nf_flowmap_encap - one tag of a received frame
+ * @id: host byte order: the TCI of a VLAN tag, the session id of PPPoE
+ * @proto: network byte order: ETH_P_8021Q, ETH_P_8021AD or ETH_P_PPP_SES;
+ *	0 where there is no tag
+ */
+struct nf_flowmap_encap {
+	__u16	id;
+	__be16	proto;
+};
+
+/**
+ * struct nf_flowmap_addrs - the two addresses of a packet
+ * @ip4: IPv4, network byte order; the rest of the union is zero
+ * @ip6: IPv6, network byte order
+ */
+union nf_flowmap_addrs {
+	struct {
+		__be32	saddr;
+		__be32	daddr;
+	} ip4;
+	struct {
+		__be32	saddr[4];
+		__be32	daddr[4];
+	} ip6;
+};
+
+/**
+ * struct nf_flowmap_key - a packet, as it was received
+ * @ifindex: receiving device, in the netns that received the packet
+ * @l3proto: AF_INET or AF_INET6
+ * @l4proto: IPPROTO_TCP or IPPROTO_UDP
+ * @zero: must be zero
+ * @encap: tags of the frame, outermost first; zero where there is none
+ * @sport: source port, network byte order
+ * @dport: destination port, network byte order
+ * @len: bytes from the start of the IP header to the end of the frame, padding
+ *	included, which is what conntrack counts; not part of the match.
+ *	A lookup with a @len of 1 to the value's mtu says "I am forwarding this
+ *	packet now": it is counted and keeps the flow alive.  With 0, or with
+ *	more than the mtu, the lookup only looks.
+ * @addrs: addresses of the packet
+ *
+ * A key must be zero where it says nothing.
+ */
+struct nf_flowmap_key {
+	__u32			ifindex;
+	__u8			l3proto;
+	__u8			l4proto;
+	__u16			zero;
+	struct nf_flowmap_encap	encap[NF_FLOWMAP_ENCAP_MAX];
+	__be16			sport;
+	__be16			dport;
+	__u32			len;
+	union nf_flowmap_addrs	addrs;
+};
+
+/* The value's flags. */
+#define NF_FLOWMAP_F_NAT	(1U << 0) /* write addrs, sport and dport */
+#define NF_FLOWMAP_F_REPLY	(1U << 1) /* reply direction of the connection */
+#define NF_FLOWMAP_F_COUNTER	(1U << 2) /* counted by conntrack too */
+
+/**
+ * struct nf_flowmap_value - what to do to a packet of this flow and direction
+ * @ifindex: device to send it out of
+ * @mtu: longest packet to forward, compared with the key's @len; what is
+ *	longer belongs to the stack
+ * @flags: NF_FLOWMAP_F_*
+ * @l2_len: bytes of @l2 that are used
+ * @sport: source port that leaves, network byte order
+ * @dport: destination port that leaves, network byte order
+ * @l3_delta: to add, in ones' complement, to the complement of the IPv4 header
+ *	checksum: the change of addresses and the decrement of the TTL.  Never
+ *	0 for IPv4, so that the sum cannot become 0 and the checksum cannot
+ *	become 0xffff; 0 for IPv6.  As it would be read from memory, like a
+ *	checksum.
+ * @l4_delta: likewise for the TCP or UDP checksum: addresses and ports.  0
+ *	where there is no NAT.  A UDP checksum of zero stays zero, and one that
+ *	becomes zero is written as 0xffff.
+ * @packets: forwarded through this direction so far
+ * @bytes: likewise, the sum of the keys' @len
+ * @l2: link-layer header of the frame that leaves, in place of the one that
+ *	came (which the key described)
+ * @addrs: addresses that leave
+ *
+ * The caller decrements the TTL or hop limit, which must have been above 1.
+ */
+struct nf_flowmap_value {
+	__u32			ifindex;
+	__u16			mtu;
+	__u8			flags;
+	__u8			l2_len;
+	__be16			sport;
+	__be16			dport;
+	__u16			l3_delta;
+	__u16			l4_delta;
+	__u64			packets;
+	__u64			bytes;
+	__u8			l2[NF_FLOWMAP_L2_MAX];
+	union nf_flowmap_addrs	addrs;
+};
+
+#ifndef __KERNEL__
+#include <stddef.h>
+#endif
+
+_Static_assert(sizeof(struct nf_flowmap_key) == 56, "key size");
+_Static_assert(offsetof(struct nf_flowmap_key, encap) == 8, "key encap");
+_Static_assert(offsetof(struct nf_flowmap_key, sport) == 16, "key ports");
+_Static_assert(offsetof(struct nf_flowmap_key, len) == 20, "key len");
+_Static_assert(offsetof(struct nf_flowmap_key, addrs) == 24, "key addresses");
+_Static_assert(sizeof(struct nf_flowmap_value) == 96, "value size");
+_Static_assert(offsetof(struct nf_flowmap_value, sport) == 8, "value ports");
+_Static_assert(offsetof(struct nf_flowmap_value, packets) == 16, "value counters");
+_Static_assert(offsetof(struct nf_flowmap_value, l2) == 32, "value l2");
+_Static_assert(offsetof(struct nf_flowmap_value, addrs) == 64, "value addresses");
+
+#endif /* _UAPI_NF_FLOWMAP_H */
