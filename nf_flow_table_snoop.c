@@ -1274,8 +1274,9 @@ static void snoop_seq_entry(struct seq_file *seq,
 			    const struct snoop_entry *entry)
 {
 	const struct nf_flowmap_value *value = &entry->value;
-	unsigned long block = READ_ONCE(entry->port->block) |
-			      READ_ONCE(entry->hop->block);
+	unsigned long block = (READ_ONCE(entry->port->block) |
+			       READ_ONCE(entry->hop->block)) &
+			      NF_SNOOP_DOOR_XDP;
 	struct nf_flowmap_key key = {};
 	unsigned int i;
 
@@ -1310,7 +1311,7 @@ static void snoop_seq_entry(struct seq_file *seq,
 /* One bucket at a time. */
 static int snoop_seq_show(struct seq_file *seq, void *v)
 {
-	const struct net *net = seq_file_single_net(seq);
+	const struct net *net = seq_file_net(seq);
 	const struct snoop_entry *entry;
 	loff_t *pos = v;
 
