@@ -14,11 +14,10 @@
 #include "nf_flowmap_compat.h"
 #include "nf_flow_table_snoop.h"
 
-static const u8 *flowmap_lookup(struct net *net,
-				const struct nf_flowmap_key *key, u32 key_size,
+static const u8 *flowmap_lookup(struct net *net, const void *key, u32 key_size,
 				u32 value_size, u32 door)
 {
-	if (unlikely(key_size != sizeof(*key) ||
+	if (unlikely(key_size != sizeof(struct nf_flowmap_key) ||
 		     value_size > sizeof(struct nf_flowmap_value)))
 		return NULL;
 
@@ -30,7 +29,8 @@ __bpf_kfunc_start_defs();
 /**
  * bpf_xdp_flowmap_lookup() - what does netfilter's flowtable do to this packet?
  * @ctx: the packet; its device tells the netns
- * @key: the packet as the program parsed it, see struct nf_flowmap_key
+ * @key: a struct nf_flowmap_key: the packet as the program parsed it.  Not
+ *	declared as one because the verifier knows no unions there
  * @key__sz: sizeof(struct nf_flowmap_key)
  * @rdonly_buf_size: bytes of struct nf_flowmap_value that the program reads,
  *	a constant
@@ -40,8 +40,8 @@ __bpf_kfunc_start_defs();
  * NULL where the packet belongs to the stack, or where a size is wrong.
  */
 __bpf_kfunc const u8 *
-bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const struct nf_flowmap_key *key,
-		       u32 key__sz, const u32 rdonly_buf_size)
+bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key, u32 key__sz,
+		       const u32 rdonly_buf_size)
 {
 	struct xdp_buff *xdp = (struct xdp_buff *)ctx;
 	u32 door = unlikely(xdp_buff_has_frags(xdp)) ?
@@ -65,8 +65,8 @@ bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const struct nf_flowmap_key *key,
  * Return: see bpf_xdp_flowmap_lookup().
  */
 __bpf_kfunc const u8 *
-bpf_skb_flowmap_lookup(struct __sk_buff *ctx, const struct nf_flowmap_key *key,
-		       u32 key__sz, const u32 rdonly_buf_size)
+bpf_skb_flowmap_lookup(struct __sk_buff *ctx, const void *key, u32 key__sz,
+		       const u32 rdonly_buf_size)
 {
 	struct sk_buff *skb = (struct sk_buff *)ctx;
 

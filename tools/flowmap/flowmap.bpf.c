@@ -23,8 +23,7 @@
 
 #define IP_OFFSET_AND_MF	0x3fff
 
-const __u8 *bpf_xdp_flowmap_lookup(struct xdp_md *ctx,
-				   const struct nf_flowmap_key *key,
+const __u8 *bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key,
 				   __u32 key__sz,
 				   const __u32 rdonly_buf_size) __ksym;
 
@@ -35,13 +34,13 @@ struct {
 	__type(value, struct flowmap_stats);
 } flowmap_stats SEC(".maps");
 
-/* TCP and UDP begin alike; the checksum is where they differ. */
+/* TCP and UDP begin alike. */
 struct ports {
 	__be16 source;
 	__be16 dest;
 };
 
-static __always_inline int verdict(enum flowmap_reason reason, int action)
+static __always_inline void count(enum flowmap_reason reason)
 {
 	struct flowmap_stats *stats;
 	__u32 zero = 0;
@@ -49,39 +48,20 @@ static __always_inline int verdict(enum flowmap_reason reason, int action)
 	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
 	if (stats)
 		stats->count[reason]++;
-
-	return action;
 }
 
 static __always_inline int pass(enum flowmap_reason reason)
 {
-	return verdict(reason, XDP_PASS);
+	count(reason);
+	return XDP_PASS;
 }
 
-/*
- * @l4: the transport header
- * Return: the reason to leave the packet to the stack, 0 for none.
- */
-static __always_inline int check_l4(void *l4, void *end, __u8 proto)
-{
-	const struct tcphdr *tcp = l4;
-
-	if (proto == IPPROTO_UDP)
-		return l4 + sizeof(struct udphdr) > end ? FLOWMAP_TRUNCATED : 0;
-	if (proto != IPPROTO_TCP)
-		return FLOWMAP_PROTOCOL;
-	if ((void *)(tcp + 1) > end)
-		return FLOWMAP_TRUNCATED;
-
-	return tcp->fin || tcp->rst ? FLOWMAP_TCP_END : 0;
-}
-
-/* Add @delta to the complement of @check; neither may be 0 there, see l3_delta. */
+/* Add @delta to the complement of @check; see struct nf_flowmap_value. */
 static __always_inline __u16 csum_apply(__u16 check, __u16 delta)
 {
 	__u32 sum = (__u16)~check + delta;
 
-	return ~((sum & 0xffff) + (sum >> 16));
+	return ~(sum + (sum >> 16));
 }
 
 static __always_inline void nat_l4(void *l4, __u8 proto,
@@ -103,6 +83,22 @@ static __always_inline void nat_l4(void *l4, __u8 proto,
 	}
 }
 
+/* Return: the reason to leave the packet to the stack, FLOWMAP_FORWARDED for none. */
+static __always_inline enum flowmap_reason
+check_l4(const void *l4, const void *end, __u8 proto, __u8 ttl)
+{
+	const struct tcphdr *tcp = l4;
+
+	if (l4 + (proto == IPPROTO_TCP ? sizeof(*tcp) : sizeof(struct udphdr)) > end)
+		return FLOWMAP_TRUNCATED;
+	if (ttl <= 1)
+		return FLOWMAP_TTL;
+	if (proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
+		return FLOWMAP_TCP_END;
+
+	return FLOWMAP_FORWARDED;
+}
+
 static __always_inline const struct nf_flowmap_value *
 lookup(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4)
 {
@@ -121,36 +117,29 @@ static __always_inline int forward(struct ethhdr *eth,
 				   const struct nf_flowmap_value *value)
 {
 	__builtin_memcpy(eth, value->l2, ETH_HLEN);
-	verdict(FLOWMAP_FORWARDED, 0);
+	count(FLOWMAP_FORWARDED);
 
 	return bpf_redirect(value->ifindex, 0);
 }
 
 static __always_inline int do_ipv4(struct xdp_md *ctx, struct ethhdr *eth,
-				   void *end)
+				   void *end, __u8 proto)
 {
 	const struct nf_flowmap_value *value;
 	struct iphdr *ip = (void *)(eth + 1);
-	struct nf_flowmap_key key = {};
+	struct nf_flowmap_key key = {
+		.l3proto = AF_INET,
+		.l4proto = proto,
+		.addrs.ip4.saddr = ip->saddr,
+		.addrs.ip4.daddr = ip->daddr,
+	};
 	void *l4 = ip + 1;
-	int reason;
+	enum flowmap_reason reason;
 
-	if (l4 > end)
-		return pass(FLOWMAP_TRUNCATED);
-	if (ip->ihl != 5)
-		return pass(FLOWMAP_OPTIONS);
-	if (ip->frag_off & bpf_htons(IP_OFFSET_AND_MF))
-		return pass(FLOWMAP_FRAGMENT);
-	reason = check_l4(l4, end, ip->protocol);
+	reason = check_l4(l4, end, proto, ip->ttl);
 	if (reason)
 		return pass(reason);
-	if (ip->ttl <= 1)
-		return pass(FLOWMAP_TTL);
 
-	key.l3proto = AF_INET;
-	key.l4proto = ip->protocol;
-	key.addrs.ip4.saddr = ip->saddr;
-	key.addrs.ip4.daddr = ip->daddr;
 	value = lookup(ctx, &key, l4);
 	if (!value)
 		return pass(FLOWMAP_NO_FLOW);
@@ -162,31 +151,28 @@ static __always_inline int do_ipv4(struct xdp_md *ctx, struct ethhdr *eth,
 	if (value->flags & NF_FLOWMAP_F_NAT) {
 		ip->saddr = value->addrs.ip4.saddr;
 		ip->daddr = value->addrs.ip4.daddr;
-		nat_l4(l4, ip->protocol, value);
+		nat_l4(l4, proto, value);
 	}
 
 	return forward(eth, value);
 }
 
 static __always_inline int do_ipv6(struct xdp_md *ctx, struct ethhdr *eth,
-				   void *end)
+				   void *end, __u8 proto)
 {
 	struct ipv6hdr *ip = (void *)(eth + 1);
 	const struct nf_flowmap_value *value;
-	struct nf_flowmap_key key = {};
+	struct nf_flowmap_key key = {
+		.l3proto = AF_INET6,
+		.l4proto = proto,
+	};
 	void *l4 = ip + 1;
-	int reason;
+	enum flowmap_reason reason;
 
-	if (l4 > end)
-		return pass(FLOWMAP_TRUNCATED);
-	reason = check_l4(l4, end, ip->nexthdr);
+	reason = check_l4(l4, end, proto, ip->hop_limit);
 	if (reason)
 		return pass(reason);
-	if (ip->hop_limit <= 1)
-		return pass(FLOWMAP_TTL);
 
-	key.l3proto = AF_INET6;
-	key.l4proto = ip->nexthdr;
 	__builtin_memcpy(&key.addrs.ip6, &ip->saddr, sizeof(key.addrs.ip6));
 	value = lookup(ctx, &key, l4);
 	if (!value)
@@ -198,10 +184,44 @@ static __always_inline int do_ipv6(struct xdp_md *ctx, struct ethhdr *eth,
 	if (value->flags & NF_FLOWMAP_F_NAT) {
 		__builtin_memcpy(&ip->saddr, &value->addrs.ip6,
 				 sizeof(value->addrs.ip6));
-		nat_l4(l4, ip->nexthdr, value);
+		nat_l4(l4, proto, value);
 	}
 
 	return forward(eth, value);
+}
+
+static __always_inline int ipv4(struct xdp_md *ctx, struct ethhdr *eth,
+				void *end)
+{
+	const struct iphdr *ip = (void *)(eth + 1);
+
+	if ((void *)(ip + 1) > end)
+		return pass(FLOWMAP_TRUNCATED);
+	if (ip->ihl != 5)
+		return pass(FLOWMAP_OPTIONS);
+	if (ip->frag_off & bpf_htons(IP_OFFSET_AND_MF))
+		return pass(FLOWMAP_FRAGMENT);
+	if (ip->protocol == IPPROTO_TCP)
+		return do_ipv4(ctx, eth, end, IPPROTO_TCP);
+	if (ip->protocol == IPPROTO_UDP)
+		return do_ipv4(ctx, eth, end, IPPROTO_UDP);
+
+	return pass(FLOWMAP_PROTOCOL);
+}
+
+static __always_inline int ipv6(struct xdp_md *ctx, struct ethhdr *eth,
+				void *end)
+{
+	const struct ipv6hdr *ip = (void *)(eth + 1);
+
+	if ((void *)(ip + 1) > end)
+		return pass(FLOWMAP_TRUNCATED);
+	if (ip->nexthdr == IPPROTO_TCP)
+		return do_ipv6(ctx, eth, end, IPPROTO_TCP);
+	if (ip->nexthdr == IPPROTO_UDP)
+		return do_ipv6(ctx, eth, end, IPPROTO_UDP);
+
+	return pass(FLOWMAP_PROTOCOL);
 }
 
 SEC("xdp.frags")
@@ -215,9 +235,9 @@ int flowmap_xdp(struct xdp_md *ctx)
 	if (eth->h_dest[0] & 1)
 		return pass(FLOWMAP_MULTICAST);
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return do_ipv4(ctx, eth, end);
+		return ipv4(ctx, eth, end);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return do_ipv6(ctx, eth, end);
+		return ipv6(ctx, eth, end);
 
 	return pass(FLOWMAP_NOT_IP);
 }

@@ -72,7 +72,7 @@ struct nf_flowmap_key {
 	__be16			dport;
 	__u32			len;
 	union nf_flowmap_addrs	addrs;
-};
+} __attribute__((aligned(8)));
 
 /* The value's flags. */
 #define NF_FLOWMAP_F_NAT	(1U << 0) /* write addrs, sport and dport */
