@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* flowmap: puts the XDP fast path on devices and shows what it does there. */
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/libbpf.h>
+
+#include "flowmap.h"
+
+#define VERSION		"0.1"
+#define SEE_HELP	"see 'flowmap help'"
+
+struct options {
+	bool json;
+	bool verbose;
+	const char *mode;
+};
+
+struct command {
+	const char *name;
+	const char *args;
+	const char *help;
+	int min_args;
+	int max_args;
+	bool takes_mode;
+	bool needs_bpf;
+	int (*run)(const struct options *opt, char **args, int count);
+};
+
+int fail(const char *remedy, const char *cause, ...)
+{
+	va_list args;
+
+	fputs("flowmap: ", stderr);
+	va_start(args, cause);
+	vfprintf(stderr, cause, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", remedy);
+
+	return -1;
+}
+
+static void json_names(const char *what, char **names, int count)
+{
+	int i;
+
+	printf("{\"%s\":[", what);
+	for (i = 0; i < count; i++) {
+		fputs(i ? "," : "", stdout);
+		json_string(names[i]);
+	}
+	puts("]}");
+}
+
+static int cmd_attach(const struct options *opt, char **args, int count)
+{
+	bool generic = opt->mode && !strcmp(opt->mode, "generic");
+
+	if (opt->mode && !generic && strcmp(opt->mode, "native"))
+		return fail("use native or generic", "unknown mode '%s'",
+			    opt->mode);
+	if (xdp_attach(args, count, generic))
+		return -1;
+	if (opt->json)
+		json_names("attached", args, count);
+
+	return 0;
+}
+
+static int cmd_detach(const struct options *opt, char **args, int count)
+{
+	if (xdp_detach(args, count))
+		return -1;
+	if (opt->json)
+		json_names("detached", args, count);
+
+	return 0;
+}
+
+static int cmd_stats(const struct options *opt, char **args, int count)
+{
+	return show_stats(opt->json, args, count);
+}
+
+static int cmd_flows(const struct options *opt, char **args, int count)
+{
+	return show_flows(opt->json);
+}
+
+static int cmd_version(const struct options *opt, char **args, int count)
+{
+	printf(opt->json ? "{\"flowmap\":\"%s\",\"libbpf\":\"%s\"}\n" :
+	       "flowmap %s, libbpf %s\n", VERSION, libbpf_version_string());
+
+	return 0;
+}
+
+static int cmd_help(const struct options *opt, char **args, int count);
+
+static const struct command commands[] = {
+	{
+		.name = "attach", .args = "[-m native|generic] DEV...",
+		.help = "put the fast path on devices, in the driver or above it",
+		.min_args = 1, .max_args = INT_MAX,
+		.takes_mode = true, .needs_bpf = true, .run = cmd_attach,
+	}, {
+		.name = "detach", .args = "DEV...",
+		.help = "take the fast path off devices",
+		.min_args = 1, .max_args = INT_MAX,
+		.needs_bpf = true, .run = cmd_detach,
+	}, {
+		.name = "stats", .args = "[DEV...]",
+		.help = "packets by what became of them",
+		.max_args = INT_MAX,
+		.needs_bpf = true, .run = cmd_stats,
+	}, {
+		.name = "flows", .args = "",
+		.help = "flows that the fast path knows",
+		.run = cmd_flows,
+	}, {
+		.name = "version", .args = "",
+		.help = "versions of this tool and of libbpf",
+		.run = cmd_version,
+	}, {
+		.name = "help", .args = "",
+		.help = "this text",
+		.run = cmd_help,
+	},
+};
+
+static int cmd_help(const struct options *opt, char **args, int count)
+{
+	size_t i;
+
+	fputs(opt->json ? "{" :
+	      "flowmap COMMAND [-j|--json] [-v|--verbose]\n", stdout);
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (opt->json)
+			json_member(!i, commands[i].name, commands[i].help);
+		else
+			printf("  %-8s %-27s %s\n", commands[i].name,
+			       commands[i].args, commands[i].help);
+	}
+	fputs(opt->json ? "}\n" : "", stdout);
+
+	return 0;
+}
+
+static int parse_options(struct options *opt, int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "mode", required_argument, NULL, 'm' },
+		{}
+	};
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":jvm:", names, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			opt->json = true;
+			break;
+		case 'v':
+			opt->verbose = true;
+			break;
+		case 'm':
+			opt->mode = optarg;
+			break;
+		case ':':
+			return fail(SEE_HELP, "'%s' needs a value",
+				    argv[optind - 1]);
+		default:
+			return fail(SEE_HELP, "unknown option '%s'",
+				    argv[optind - 1]);
+		}
+	}
+
+	return 0;
+}
+
+static int run(const struct command *cmd, const struct options *opt,
+	       char **args, int count)
+{
+	if (count < cmd->min_args)
+		return fail(SEE_HELP, "%s: no device named", cmd->name);
+	if (count > cmd->max_args)
+		return fail(SEE_HELP, "%s: takes no argument", cmd->name);
+	if (opt->mode && !cmd->takes_mode)
+		return fail(SEE_HELP, "%s: takes no mode", cmd->name);
+	if (cmd->needs_bpf && xdp_init(opt->verbose))
+		return -1;
+
+	return cmd->run(opt, args, count);
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = {};
+	const char *name;
+	size_t i;
+
+	if (parse_options(&opt, argc, argv))
+		return EXIT_FAILURE;
+
+	name = optind < argc ? argv[optind++] : "help";
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(name, commands[i].name))
+			return run(&commands[i], &opt, argv + optind,
+				   argc - optind) ? EXIT_FAILURE : EXIT_SUCCESS;
+
+	fail(SEE_HELP, "unknown command '%s'", name);
+	return EXIT_FAILURE;
+}
