@@ -34,26 +34,18 @@ struct {
 	__type(value, struct flowmap_stats);
 } flowmap_stats SEC(".maps");
 
-/* TCP and UDP begin alike. */
-struct ports {
-	__be16 source;
-	__be16 dest;
-};
-
-static __always_inline void count(enum flowmap_reason reason)
+/*
+ * Headers lie at odd halves of a word, and the compiler would copy them in
+ * small pieces; every processor that XDP runs on copies them in large ones.
+ */
+static __always_inline void copy4(void *to, const void *from)
 {
-	struct flowmap_stats *stats;
-	__u32 zero = 0;
-
-	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
-	if (stats)
-		stats->count[reason]++;
+	*(__u32 *)to = *(const __u32 *)from;
 }
 
-static __always_inline int pass(enum flowmap_reason reason)
+static __always_inline void copy8(void *to, const void *from)
 {
-	count(reason);
-	return XDP_PASS;
+	*(__u64 *)to = *(const __u64 *)from;
 }
 
 /* Add @delta to the complement of @check; see struct nf_flowmap_value. */
@@ -67,20 +59,14 @@ static __always_inline __u16 csum_apply(__u16 check, __u16 delta)
 static __always_inline void nat_l4(void *l4, __u8 proto,
 				   const struct nf_flowmap_value *value)
 {
-	struct ports *ports = l4;
+	struct tcphdr *tcp = l4;
+	struct udphdr *udp = l4;
 
-	ports->source = value->sport;
-	ports->dest = value->dport;
-	if (proto == IPPROTO_TCP) {
-		struct tcphdr *tcp = l4;
-
+	copy4(l4, &value->sport);
+	if (proto == IPPROTO_TCP)
 		tcp->check = csum_apply(tcp->check, value->l4_delta);
-	} else {
-		struct udphdr *udp = l4;
-
-		if (udp->check)
-			udp->check = csum_apply(udp->check, value->l4_delta) ?: 0xffff;
-	}
+	else if (udp->check)
+		udp->check = csum_apply(udp->check, value->l4_delta) ?: 0xffff;
 }
 
 /* Return: the reason to leave the packet to the stack, FLOWMAP_FORWARDED for none. */
@@ -102,144 +88,164 @@ check_l4(const void *l4, const void *end, __u8 proto, __u8 ttl)
 static __always_inline const struct nf_flowmap_value *
 lookup(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4)
 {
-	const struct ports *ports = l4;
-
 	key->ifindex = ctx->ingress_ifindex;
-	key->sport = ports->source;
-	key->dport = ports->dest;
+	copy4(&key->sport, l4);
 	key->len = bpf_xdp_get_buff_len(ctx) - ETH_HLEN;
 
 	return (const void *)bpf_xdp_flowmap_lookup(ctx, key, sizeof(*key),
 						    sizeof(struct nf_flowmap_value));
 }
 
-static __always_inline int forward(struct ethhdr *eth,
-				   const struct nf_flowmap_value *value)
+static __always_inline void write_l2(void *eth,
+				     const struct nf_flowmap_value *value)
 {
-	__builtin_memcpy(eth, value->l2, ETH_HLEN);
-	count(FLOWMAP_FORWARDED);
-
-	return bpf_redirect(value->ifindex, 0);
+	copy8(eth, value->l2);
+	copy4(eth + 8, value->l2 + 8);
+	*(__u16 *)(eth + 12) = *(const __u16 *)(value->l2 + 12);
 }
 
-static __always_inline int do_ipv4(struct xdp_md *ctx, struct ethhdr *eth,
-				   void *end, __u8 proto)
+static __always_inline enum flowmap_reason
+forward_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u8 proto,
+	     __u32 *ifindex)
 {
+	struct nf_flowmap_key key = { .l3proto = AF_INET, .l4proto = proto };
 	const struct nf_flowmap_value *value;
-	struct iphdr *ip = (void *)(eth + 1);
-	struct nf_flowmap_key key = {
-		.l3proto = AF_INET,
-		.l4proto = proto,
-		.addrs.ip4.saddr = ip->saddr,
-		.addrs.ip4.daddr = ip->daddr,
-	};
-	void *l4 = ip + 1;
 	enum flowmap_reason reason;
+	void *l4 = ip + 1;
 
 	reason = check_l4(l4, end, proto, ip->ttl);
 	if (reason)
-		return pass(reason);
+		return reason;
 
+	copy8(&key.addrs.ip4, &ip->saddr);
 	value = lookup(ctx, &key, l4);
 	if (!value)
-		return pass(FLOWMAP_NO_FLOW);
+		return FLOWMAP_NO_FLOW;
 	if (key.len > value->mtu)
-		return pass(FLOWMAP_MTU);
+		return FLOWMAP_MTU;
 
 	ip->ttl--;
 	ip->check = csum_apply(ip->check, value->l3_delta);
 	if (value->flags & NF_FLOWMAP_F_NAT) {
-		ip->saddr = value->addrs.ip4.saddr;
-		ip->daddr = value->addrs.ip4.daddr;
+		copy8(&ip->saddr, &value->addrs.ip4);
 		nat_l4(l4, proto, value);
 	}
+	write_l2((void *)ip - ETH_HLEN, value);
+	*ifindex = value->ifindex;
 
-	return forward(eth, value);
+	return FLOWMAP_FORWARDED;
 }
 
-static __always_inline int do_ipv6(struct xdp_md *ctx, struct ethhdr *eth,
-				   void *end, __u8 proto)
+static __always_inline void copy_ipv6_addrs(void *to, const void *from)
 {
-	struct ipv6hdr *ip = (void *)(eth + 1);
+	copy8(to, from);
+	copy8(to + 8, from + 8);
+	copy8(to + 16, from + 16);
+	copy8(to + 24, from + 24);
+}
+
+static __always_inline enum flowmap_reason
+forward_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u8 proto,
+	     __u32 *ifindex)
+{
+	struct nf_flowmap_key key = { .l3proto = AF_INET6, .l4proto = proto };
 	const struct nf_flowmap_value *value;
-	struct nf_flowmap_key key = {
-		.l3proto = AF_INET6,
-		.l4proto = proto,
-	};
-	void *l4 = ip + 1;
 	enum flowmap_reason reason;
+	void *l4 = ip + 1;
 
 	reason = check_l4(l4, end, proto, ip->hop_limit);
 	if (reason)
-		return pass(reason);
+		return reason;
 
-	__builtin_memcpy(&key.addrs.ip6, &ip->saddr, sizeof(key.addrs.ip6));
+	copy_ipv6_addrs(&key.addrs.ip6, &ip->saddr);
 	value = lookup(ctx, &key, l4);
 	if (!value)
-		return pass(FLOWMAP_NO_FLOW);
+		return FLOWMAP_NO_FLOW;
 	if (key.len > value->mtu)
-		return pass(FLOWMAP_MTU);
+		return FLOWMAP_MTU;
 
 	ip->hop_limit--;
 	if (value->flags & NF_FLOWMAP_F_NAT) {
-		__builtin_memcpy(&ip->saddr, &value->addrs.ip6,
-				 sizeof(value->addrs.ip6));
+		copy_ipv6_addrs(&ip->saddr, &value->addrs.ip6);
 		nat_l4(l4, proto, value);
 	}
+	write_l2((void *)ip - ETH_HLEN, value);
+	*ifindex = value->ifindex;
 
-	return forward(eth, value);
+	return FLOWMAP_FORWARDED;
 }
 
-static __always_inline int ipv4(struct xdp_md *ctx, struct ethhdr *eth,
-				void *end)
+/* The verifier follows TCP and UDP apart, each with its own length. */
+static __always_inline enum flowmap_reason
+do_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u32 *ifindex)
 {
-	const struct iphdr *ip = (void *)(eth + 1);
-
 	if ((void *)(ip + 1) > end)
-		return pass(FLOWMAP_TRUNCATED);
+		return FLOWMAP_TRUNCATED;
 	if (ip->ihl != 5)
-		return pass(FLOWMAP_OPTIONS);
+		return FLOWMAP_OPTIONS;
 	if (ip->frag_off & bpf_htons(IP_OFFSET_AND_MF))
-		return pass(FLOWMAP_FRAGMENT);
+		return FLOWMAP_FRAGMENT;
 	if (ip->protocol == IPPROTO_TCP)
-		return do_ipv4(ctx, eth, end, IPPROTO_TCP);
+		return forward_ipv4(ctx, ip, end, IPPROTO_TCP, ifindex);
 	if (ip->protocol == IPPROTO_UDP)
-		return do_ipv4(ctx, eth, end, IPPROTO_UDP);
+		return forward_ipv4(ctx, ip, end, IPPROTO_UDP, ifindex);
 
-	return pass(FLOWMAP_PROTOCOL);
+	return FLOWMAP_PROTOCOL;
 }
 
-static __always_inline int ipv6(struct xdp_md *ctx, struct ethhdr *eth,
-				void *end)
+static __always_inline enum flowmap_reason
+do_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u32 *ifindex)
 {
-	const struct ipv6hdr *ip = (void *)(eth + 1);
-
 	if ((void *)(ip + 1) > end)
-		return pass(FLOWMAP_TRUNCATED);
+		return FLOWMAP_TRUNCATED;
 	if (ip->nexthdr == IPPROTO_TCP)
-		return do_ipv6(ctx, eth, end, IPPROTO_TCP);
+		return forward_ipv6(ctx, ip, end, IPPROTO_TCP, ifindex);
 	if (ip->nexthdr == IPPROTO_UDP)
-		return do_ipv6(ctx, eth, end, IPPROTO_UDP);
+		return forward_ipv6(ctx, ip, end, IPPROTO_UDP, ifindex);
 
-	return pass(FLOWMAP_PROTOCOL);
+	return FLOWMAP_PROTOCOL;
+}
+
+/*
+ * Rewrite the packet and set @ifindex, or touch nothing.
+ * Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED.
+ */
+static __always_inline enum flowmap_reason forward(struct xdp_md *ctx,
+						   __u32 *ifindex)
+{
+	void *end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	const struct ethhdr *eth = data;
+	__be16 proto;
+
+	if (data + ETH_HLEN > end)
+		return FLOWMAP_TRUNCATED;
+	if (eth->h_dest[0] & 1)
+		return FLOWMAP_MULTICAST;
+
+	proto = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
+	if (proto == bpf_htons(ETH_P_IP))
+		return do_ipv4(ctx, data + ETH_HLEN, end, ifindex);
+	if (proto == bpf_htons(ETH_P_IPV6))
+		return do_ipv6(ctx, data + ETH_HLEN, end, ifindex);
+
+	return FLOWMAP_NOT_IP;
 }
 
 SEC("xdp.frags")
 int flowmap_xdp(struct xdp_md *ctx)
 {
-	void *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct flowmap_stats *stats;
+	enum flowmap_reason reason;
+	__u32 ifindex, zero = 0;
 
-	if ((void *)(eth + 1) > end)
-		return pass(FLOWMAP_TRUNCATED);
-	if (eth->h_dest[0] & 1)
-		return pass(FLOWMAP_MULTICAST);
-	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return ipv4(ctx, eth, end);
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return ipv6(ctx, eth, end);
+	reason = forward(ctx, &ifindex);
 
-	return pass(FLOWMAP_NOT_IP);
+	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
+	if (stats && reason < FLOWMAP_REASON_MAX)
+		stats->count[reason]++;
+
+	return reason == FLOWMAP_FORWARDED ? bpf_redirect(ifindex, 0) : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "GPL";
