@@ -6,10 +6,13 @@
 vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root_dir=$(cd "$vm_dir/../.." && pwd)
 build_dir=$root_dir/build
+PATH=$PATH:/usr/sbin:/sbin
+# A make that called must not lend its flags and variables to the kernel's.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 cache_dir=${FLOWMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flowmap}
 
 # Kernel log lines that no test may leave behind.
-splat_re='(BUG|WARNING|UBSAN|KASAN|KFENCE|KCSAN): |WARNING: CPU|cut here|Oops|Call Trace|Kernel panic|general protection fault'
+splat_re='(BUG|WARNING|UBSAN|KASAN|KFENCE|KCSAN): |Oops|Call Trace|Kernel panic|general protection fault'
 splat_re+='|INFO: task .* blocked|self-detected stall|detected stalls|detected expedited stalls|soft lockup|hard LOCKUP'
 splat_re+='|unregister_netdevice: waiting|kmemleak: .*new suspected|possible (recursive|circular) locking|suspicious RCU usage'
 splat_re+='|refcount_t: |list_(add|del) corruption|Bad page|scheduling while atomic|sleeping function called'

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# For people and CI. The kernel's build of the modules reads Kbuild.
+
+KERNELS ?= 6.12 6.1
+KERNEL ?= 6.12
+T ?=
+export T
+
+help:
+	@echo 'make demo                             see it work: stock Debian 6.12 in a VM, real traffic'
+	@echo 'make check [KERNELS="6.12 6.1"] [T=pattern]'
+	@echo '                                      all tests, or those that match, on each kernel'
+	@echo 'make vm [KERNEL=6.12]                 a shell in the same VM'
+	@echo 'make modules [KERNELS="6.12 6.1"]     the modules, in build/KERNEL/'
+	@echo 'make tools                            the loader, build/flowmap'
+	@echo 'make style                            checkpatch, sparse, W=1, shellcheck'
+	@echo 'make clean                            removes build/'
+
+demo: KERNELS = 6.12
+demo: modules tools
+	@tools/demo
+
+check: modules tools
+	@tools/vm/check $(KERNELS)
+
+vm: KERNELS = $(KERNEL)
+vm: modules tools
+	@tools/vm/run --kernel $(KERNEL) --shell
+
+modules: deps
+	@for k in $(KERNELS); do tools/vm/modules $$k >/dev/null || exit 1; done
+
+tools: deps
+	@$(MAKE) -s -C tools/flowmap
+
+style: deps
+	@tools/vm/style $(KERNELS)
+
+deps:
+	@tools/vm/deps
+
+clean:
+	rm -rf build
+
+.PHONY: help demo check vm modules tools style deps clean
+.NOTPARALLEL:
