@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Between the files of the snoop module; see nf_flow_table_snoop.c. */
+#ifndef _NF_FLOW_TABLE_SNOOP_INTERNAL_H
+#define _NF_FLOW_TABLE_SNOOP_INTERNAL_H
+
+#include <linux/if_ether.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <net/netfilter/nf_flow_table.h>
+#include <net/netns/generic.h>
+
+#include "nf_flow_table_snoop.h"
+
+/* What keeps a packet off XDP before the flow itself does; one counter each. */
+#define SNOOP_STATS(X)							\
+	X(insert)	/* entries built */				\
+	X(remove)	/* entries taken down */			\
+	X(miss)		/* lookups that found no flow */		\
+	X(stale)	/* flow with a route that is no longer valid */	\
+	X(neigh)	/* flow whose neighbour is not resolved */	\
+	X(xmit)		/* flow that leaves by a way only skbs have */	\
+	X(full)		/* max_entries reached */			\
+	X(nomem)	/* no memory */
+
+enum snoop_stat {
+#define SNOOP_STAT_ENUM(name) SNOOP_STAT_##name,
+	SNOOP_STATS(SNOOP_STAT_ENUM)
+#undef SNOOP_STAT_ENUM
+	SNOOP_STAT_BLOCK,
+	SNOOP_STAT_MAX = SNOOP_STAT_BLOCK + 10
+};
+
+struct snoop_stats {
+	u64	count[SNOOP_STAT_MAX];
+};
+
+struct snoop_net {
+	struct snoop_stats __percpu	*stats;
+	bool				ending;
+};
+
+extern unsigned int snoop_net_id;
+
+static inline struct snoop_net *snoop_net(const struct net *net)
+{
+	return net_generic(net, snoop_net_id);
+}
+
+static inline void snoop_count_stat(const struct net *net, unsigned int stat)
+{
+	this_cpu_inc(snoop_net(net)->stats->count[stat]);
+}
+
+/*
+ * A receiving device: which flowtables are bound to it, and what runs before
+ * them.  @generation changes with the former.
+ */
+struct snoop_port {
+	struct hlist_node	node;
+	struct net		*net;
+	u32			ifindex;
+	refcount_t		refs;
+	spinlock_t		lock;		/* one checker at a time */
+	u32			checked;	/* jiffies */
+	u32			block;		/* enum nf_snoop_block */
+	u32			generation;
+	u64			signature;
+	struct rcu_head		rcu;
+};
+
+/* What tells one way out from another; compared as memory. */
+struct snoop_hop_id {
+	struct net		*net;
+	struct dst_entry	*dst;		/* NULL: transmit directly */
+	u32			cookie;
+	u32			ifindex;
+	__be32			nexthop[4];
+	u8			l2[ETH_HLEN];
+	u8			zero[2];
+};
+static_assert(sizeof(struct snoop_hop_id) ==
+	      offsetofend(struct snoop_hop_id, zero));
+
+/* A way out.  Holds @id.dst.  Once NF_SNOOP_GONE, always gone. */
+struct snoop_hop {
+	struct hlist_node	node;
+	struct snoop_hop_id	id;
+	refcount_t		refs;
+	spinlock_t		lock;		/* one checker at a time */
+	u32			checked;	/* jiffies */
+	u32			block;		/* enum nf_snoop_block */
+	struct rcu_head		rcu;
+};
+
+/* A flow and direction of a flowtable, as the kernel answered for a key. */
+struct snoop_answer {
+	struct nf_flowtable		*flowtable;
+	struct flow_offload		*flow;
+	const struct flow_offload_tuple	*tuple;
+	const struct flow_offload_tuple	*other;
+};
+
+/*
+ * One direction of a flow.  What a lookup of IPv4 reads stands in the first
+ * three cache lines.
+ *
+ * What came from the key, @value but for its counters, @port, @hop and @ct do not change once
+ * the entry is in the table.  The others are written by whoever checks the
+ * entry; two that do so at once write the same.
+ */
+struct snoop_entry {
+	struct hlist_node	node;
+	struct net		*net;
+	struct nf_conn		*ct;
+	u64			head;		/* key: ifindex, protocols */
+	u64			encap;		/* key */
+	u64			ip4;		/* key: both addresses */
+	u32			ports;		/* key */
+	u32			refreshed;	/* jiffies */
+
+	struct nf_flowmap_value	value;
+	struct snoop_port	*port;
+	struct snoop_hop	*hop;
+	u32			checked;	/* jiffies */
+	u32			ct_timeout;
+	u32			generation;
+
+	__be32			ip6[8];
+	struct rcu_head		rcu;
+} ____cacheline_aligned_in_smp;
+static_assert(sizeof(struct snoop_entry) <= 256);
+
+/* A part of the hash table with its own lock. */
+struct snoop_region {
+	spinlock_t		lock;
+	unsigned int		used;
+} ____cacheline_aligned_in_smp;
+
+#define SNOOP_REGION_BITS	8
+
+struct snoop_table {
+	struct hlist_head	*buckets;
+	struct snoop_region	*regions;
+	unsigned int		bits;
+	u32			secret[12];
+};
+
+extern struct snoop_table snoop_table;
+extern unsigned int snoop_max_entries;
+extern atomic_t snoop_entries;
+
+/* nf_flow_table_snoop_path.c */
+bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
+	       struct snoop_answer *answer);
+int snoop_route(struct net *net, const struct snoop_answer *answer,
+		struct snoop_hop_id *id);
+struct snoop_port *snoop_port_get(struct net *net, u32 ifindex, u32 now);
+void snoop_port_check(struct snoop_port *port, u32 now);
+void snoop_port_put(struct snoop_port *port);
+struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id, u32 now);
+void snoop_hop_check(struct snoop_hop *hop, u32 now);
+void snoop_hop_put(struct snoop_hop *hop);
+int snoop_path_init(void);
+void snoop_path_exit(void);
+
+/* nf_flow_table_snoop_proc.c */
+int snoop_proc_init(struct net *net);
+void snoop_proc_exit(struct net *net);
+
+#endif /* _NF_FLOW_TABLE_SNOOP_INTERNAL_H */

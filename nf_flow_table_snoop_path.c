@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where packets of a flow come from and where they go: what the kernel says
+ * about both, and whether it still holds.
+ *
+ * A port is a receiving device, a hop a way out.  Entries share them, so that
+ * each is checked once in a jiffy however many flows use it.  Neither holds a
+ * device: it is looked up again with each check.
+ */
+#include <linux/etherdevice.h>
+#include <linux/hash.h>
+#include <linux/hashtable.h>
+#include <linux/if_arp.h>
+#include <linux/jhash.h>
+#include <linux/kallsyms.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/rculist.h>
+#include <net/arp.h>
+#include <net/ip6_route.h>
+#include <net/ndisc.h>
+
+#include "nf_flowmap_compat.h"
+#include "nf_flow_table_snoop_internal.h"
+
+/* Orders the writers of both lists; readers use RCU. */
+static DEFINE_SPINLOCK(snoop_share_lock);
+static DEFINE_HASHTABLE(snoop_ports, 8);
+static DEFINE_HASHTABLE(snoop_hops, 10);
+static u32 snoop_hop_seed __read_mostly;
+
+/* The hook of inet flowtables, which no symbol is exported for. */
+static nf_hookfn *snoop_inet_hook;
+
+static bool snoop_learn_inet_hook(nf_hookfn *hook)
+{
+	static const char name[] = "nf_flow_offload_inet_hook";
+	char symbol[64];
+
+	if (READ_ONCE(snoop_inet_hook))
+		return false;
+
+	snprintf(symbol, sizeof(symbol), "%ps", hook);
+	if (strncmp(symbol, name, strlen(name)) ||
+	    (symbol[strlen(name)] && symbol[strlen(name)] != ' '))
+		return false;
+
+	WRITE_ONCE(snoop_inet_hook, hook);
+	return true;
+}
+
+static int snoop_module_event(struct notifier_block *nb, unsigned long event,
+			      void *data)
+{
+	struct module *module = data;
+
+	if (event == MODULE_STATE_GOING &&
+	    !strcmp(module->name, "nf_flow_table_inet"))
+		WRITE_ONCE(snoop_inet_hook, NULL);
+
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block snoop_module_notifier = {
+	.notifier_call	= snoop_module_event,
+};
+
+/* Is @hook that of a flowtable of @l3proto (AF_UNSPEC: of any)? */
+static bool snoop_is_flowtable(nf_hookfn *hook, u8 l3proto)
+{
+	if (hook == READ_ONCE(snoop_inet_hook))
+		return true;
+	if (hook == nf_flow_offload_ip_hook)
+		return l3proto != AF_INET6;
+	if (hook == nf_flow_offload_ipv6_hook)
+		return l3proto != AF_INET;
+
+	return snoop_learn_inet_hook(hook);
+}
+
+static u64 snoop_mix(u64 signature, unsigned long value)
+{
+	return rol64((signature ^ value) * GOLDEN_RATIO_64, 23);
+}
+
+static void snoop_port_scan(struct snoop_port *port)
+{
+	const struct nf_hook_entries *hooks;
+	const struct net_device *dev;
+	bool chain = false;
+	u64 signature = 0;
+	u32 block = 0;
+	int i;
+
+	dev = dev_get_by_index_rcu(port->net, port->ifindex);
+	if (!dev)
+		goto out;
+
+	signature = snoop_mix(signature, (unsigned long)dev);
+	if (compat_tc_ingress(dev))
+		block |= NF_SNOOP_IN_TC;
+
+	hooks = rcu_dereference(dev->nf_hooks_ingress);
+	for (i = 0; hooks && i < hooks->num_hook_entries; i++) {
+		const struct nf_flowtable *flowtable = hooks->hooks[i].priv;
+
+		if (!snoop_is_flowtable(hooks->hooks[i].hook, AF_UNSPEC)) {
+			chain = true;
+			continue;
+		}
+		if (chain)
+			block |= NF_SNOOP_IN_CHAIN;
+		signature = snoop_mix(signature, (unsigned long)flowtable);
+		signature = snoop_mix(signature, READ_ONCE(flowtable->flags));
+	}
+out:
+	if (signature != port->signature) {
+		port->signature = signature;
+		WRITE_ONCE(port->generation, port->generation + 1);
+	}
+	WRITE_ONCE(port->block, block);
+}
+
+/*
+ * Whoever finds the lock taken goes on with what was found last; the one who
+ * has it is about to say what changed.
+ *
+ * Context: BH disabled, RCU read lock.
+ */
+void snoop_port_check(struct snoop_port *port, u32 now)
+{
+	if (READ_ONCE(port->checked) == now || !spin_trylock(&port->lock))
+		return;
+
+	snoop_port_scan(port);
+	WRITE_ONCE(port->checked, now);
+	spin_unlock(&port->lock);
+}
+
+static struct snoop_port *snoop_port_find(const struct net *net, u32 ifindex)
+{
+	struct snoop_port *port;
+
+	hash_for_each_possible_rcu(snoop_ports, port, node, ifindex)
+		if (port->net == net && port->ifindex == ifindex &&
+		    refcount_inc_not_zero(&port->refs))
+			return port;
+
+	return NULL;
+}
+
+void snoop_port_put(struct snoop_port *port)
+{
+	if (!refcount_dec_and_test(&port->refs))
+		return;
+
+	spin_lock(&snoop_share_lock);
+	hash_del_rcu(&port->node);
+	spin_unlock(&snoop_share_lock);
+	kfree_rcu(port, rcu);
+}
+
+/*
+ * Context: BH disabled, RCU read lock.
+ * Return: the port, checked, with a reference for the caller; NULL without
+ * memory.
+ */
+struct snoop_port *snoop_port_get(struct net *net, u32 ifindex, u32 now)
+{
+	struct snoop_port *port, *fresh;
+
+	port = snoop_port_find(net, ifindex);
+	if (port)
+		goto out;
+
+	fresh = kzalloc(sizeof(*fresh), GFP_ATOMIC | __GFP_NOWARN);
+	if (!fresh)
+		return NULL;
+
+	fresh->net = net;
+	fresh->ifindex = ifindex;
+	fresh->checked = now - 1;
+	refcount_set(&fresh->refs, 1);
+	spin_lock_init(&fresh->lock);
+
+	spin_lock(&snoop_share_lock);
+	port = snoop_port_find(net, ifindex);
+	if (!port)
+		hash_add_rcu(snoop_ports, &fresh->node, ifindex);
+	spin_unlock(&snoop_share_lock);
+
+	if (port)
+		kfree(fresh);
+	else
+		port = fresh;
+out:
+	snoop_port_check(port, now);
+	return port;
+}
+
+static bool snoop_qdisc_is_plain(const struct Qdisc *qdisc)
+{
+	static const char * const plain[] = {
+		"noqueue", "pfifo_fast", "fq_codel", "fq", "mq",
+	};
+
+	return qdisc && match_string(plain, ARRAY_SIZE(plain),
+				     qdisc->ops->id) >= 0;
+}
+
+static bool snoop_dev_queues_plainly(struct net_device *dev)
+{
+	unsigned int i;
+
+	if (!snoop_qdisc_is_plain(rcu_dereference(dev->qdisc)))
+		return false;
+
+	for (i = 0; i < dev->real_num_tx_queues; i++)
+		if (!snoop_qdisc_is_plain(rcu_dereference(netdev_get_tx_queue(dev, i)->qdisc)))
+			return false;
+
+	return true;
+}
+
+static u32 snoop_dev_block(struct net_device *dev)
+{
+	u32 block = 0;
+
+	if (!netif_running(dev) || !netif_carrier_ok(dev))
+		block |= NF_SNOOP_OUT_DOWN;
+	if (rcu_access_pointer(dev->nf_hooks_egress))
+		block |= NF_SNOOP_OUT_CHAIN;
+	if (compat_tc_egress(dev))
+		block |= NF_SNOOP_OUT_TC;
+	if (!snoop_dev_queues_plainly(dev))
+		block |= NF_SNOOP_OUT_QDISC;
+	if (!compat_xdp_xmit(dev))
+		block |= NF_SNOOP_OUT_XMIT;
+	if (!compat_xdp_xmit_frags(dev))
+		block |= NF_SNOOP_OUT_FRAGS;
+
+	return block;
+}
+
+/*
+ * The neighbour that the kernel's own path would send to; see
+ * nf_flow_offload_ip_hook() and nf_flow_offload_ipv6_hook().
+ *
+ * Context: BH disabled, RCU read lock, which is all that keeps the neighbour.
+ */
+static struct neighbour *snoop_neigh(struct net_device *dev,
+				     const __be32 *nexthop, __be16 proto)
+{
+	if (proto == htons(ETH_P_IP))
+		return __ipv4_neigh_lookup_noref(dev, (__force u32)nexthop[0]);
+
+	return __ipv6_neigh_lookup_noref_stub(dev, nexthop);
+}
+
+/*
+ * Is the neighbour still the one of @id?  It is told of the traffic, as its
+ * output function would be, so that it stays reachable.
+ */
+static u32 snoop_neigh_block(struct net_device *dev,
+			     const struct snoop_hop_id *id)
+{
+	const struct ethhdr *eth = (const struct ethhdr *)id->l2;
+	struct neighbour *neigh;
+	u8 ha[ETH_ALEN] __aligned(2);
+
+	neigh = snoop_neigh(dev, id->nexthop, eth->h_proto);
+	if (!neigh)
+		return NF_SNOOP_OUT_NEIGH;
+
+	if (!(READ_ONCE(neigh->nud_state) & NUD_CONNECTED))
+		neigh_event_send(neigh, NULL);
+	if (!(READ_ONCE(neigh->nud_state) & NUD_VALID))
+		return NF_SNOOP_OUT_NEIGH;
+
+	neigh_ha_snapshot(ha, neigh, dev);
+
+	return ether_addr_equal(ha, eth->h_dest) ? 0 : NF_SNOOP_GONE;
+}
+
+static u32 snoop_hop_scan(const struct snoop_hop *hop)
+{
+	const struct snoop_hop_id *id = &hop->id;
+	const struct ethhdr *eth = (const struct ethhdr *)id->l2;
+	struct net_device *dev;
+
+	dev = dev_get_by_index_rcu(id->net, id->ifindex);
+	if (!dev)
+		return NF_SNOOP_GONE;
+	if (!id->dst)
+		return snoop_dev_block(dev);
+
+	if (!dst_check(id->dst, id->cookie) || id->dst->dev != dev ||
+	    !ether_addr_equal(dev->dev_addr, eth->h_source))
+		return NF_SNOOP_GONE;
+
+	return snoop_dev_block(dev) | snoop_neigh_block(dev, id);
+}
+
+/* Context: BH disabled, RCU read lock.  See snoop_port_check(). */
+void snoop_hop_check(struct snoop_hop *hop, u32 now)
+{
+	u32 gone;
+
+	if (READ_ONCE(hop->checked) == now || !spin_trylock(&hop->lock))
+		return;
+
+	gone = hop->block & NF_SNOOP_GONE;
+	WRITE_ONCE(hop->block, gone ?: snoop_hop_scan(hop));
+	WRITE_ONCE(hop->checked, now);
+	spin_unlock(&hop->lock);
+}
+
+static struct snoop_hop *snoop_hop_find(const struct snoop_hop_id *id, u32 hash)
+{
+	struct snoop_hop *hop;
+
+	hash_for_each_possible_rcu(snoop_hops, hop, node, hash)
+		if (!memcmp(&hop->id, id, sizeof(*id)) &&
+		    !(READ_ONCE(hop->block) & NF_SNOOP_GONE) &&
+		    refcount_inc_not_zero(&hop->refs))
+			return hop;
+
+	return NULL;
+}
+
+/*
+ * The last reference is that of an entry no reader can see any more, and only
+ * an entry leads to @id.dst; those who find the hop in the list find no
+ * reference to take.
+ */
+void snoop_hop_put(struct snoop_hop *hop)
+{
+	if (!refcount_dec_and_test(&hop->refs))
+		return;
+
+	spin_lock(&snoop_share_lock);
+	hash_del_rcu(&hop->node);
+	spin_unlock(&snoop_share_lock);
+	dst_release(hop->id.dst);
+	kfree_rcu(hop, rcu);
+}
+
+/*
+ * Context: BH disabled, RCU read lock.
+ * Return: the way out, checked, with a reference for the caller; NULL without
+ * memory or where the dst is going away.
+ */
+struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id, u32 now)
+{
+	u32 hash = jhash(id, sizeof(*id), snoop_hop_seed);
+	struct snoop_hop *hop, *fresh;
+
+	hop = snoop_hop_find(id, hash);
+	if (hop)
+		goto out;
+
+	fresh = kzalloc(sizeof(*fresh), GFP_ATOMIC | __GFP_NOWARN);
+	if (!fresh)
+		return NULL;
+	if (id->dst && !dst_hold_safe(id->dst)) {
+		kfree(fresh);
+		return NULL;
+	}
+
+	fresh->id = *id;
+	fresh->checked = now - 1;
+	refcount_set(&fresh->refs, 1);
+	spin_lock_init(&fresh->lock);
+
+	spin_lock(&snoop_share_lock);
+	hop = snoop_hop_find(id, hash);
+	if (!hop)
+		hash_add_rcu(snoop_hops, &fresh->node, hash);
+	spin_unlock(&snoop_share_lock);
+
+	if (hop) {
+		dst_release(fresh->id.dst);
+		kfree(fresh);
+	} else {
+		hop = fresh;
+	}
+out:
+	snoop_hop_check(hop, now);
+	return hop;
+}
+
+static void snoop_key_to_tuple(const struct nf_flowmap_key *key,
+			       struct flow_offload_tuple *tuple)
+{
+	int i;
+
+	BUILD_BUG_ON(NF_FLOWMAP_ENCAP_MAX != NF_FLOW_TABLE_ENCAP_MAX);
+
+	memset(tuple, 0, sizeof(*tuple));
+	tuple->iifidx = key->ifindex;
+	tuple->l3proto = key->l3proto;
+	tuple->l4proto = key->l4proto;
+	tuple->src_port = key->sport;
+	tuple->dst_port = key->dport;
+	for (i = 0; i < NF_FLOWMAP_ENCAP_MAX; i++) {
+		tuple->encap[i].id = key->encap[i].id;
+		tuple->encap[i].proto = key->encap[i].proto;
+	}
+
+	if (key->l3proto == AF_INET) {
+		tuple->src_v4.s_addr = key->addrs.ip4.saddr;
+		tuple->dst_v4.s_addr = key->addrs.ip4.daddr;
+	} else {
+		memcpy(&tuple->src_v6, key->addrs.ip6.saddr,
+		       sizeof(tuple->src_v6));
+		memcpy(&tuple->dst_v6, key->addrs.ip6.daddr,
+		       sizeof(tuple->dst_v6));
+	}
+}
+
+/*
+ * Ask the flowtables of the receiving device in the order of their hooks, as
+ * the packet would meet them.
+ *
+ * Context: RCU read lock, which keeps flowtables and flows.
+ */
+bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
+	       struct snoop_answer *answer)
+{
+	struct flow_offload_tuple_rhash *found;
+	const struct nf_hook_entries *hooks;
+	struct flow_offload_tuple tuple;
+	const struct net_device *dev;
+	enum flow_offload_tuple_dir dir;
+	int i;
+
+	dev = dev_get_by_index_rcu(net, key->ifindex);
+	if (!dev)
+		return false;
+
+	snoop_key_to_tuple(key, &tuple);
+	hooks = rcu_dereference(dev->nf_hooks_ingress);
+	for (i = 0; hooks && i < hooks->num_hook_entries; i++) {
+		if (!snoop_is_flowtable(hooks->hooks[i].hook, key->l3proto))
+			continue;
+
+		answer->flowtable = hooks->hooks[i].priv;
+		found = flow_offload_lookup(answer->flowtable, &tuple);
+		if (!found)
+			continue;
+
+		dir = found->tuple.dir;
+		answer->flow = container_of(found, struct flow_offload,
+					    tuplehash[dir]);
+		answer->tuple = &found->tuple;
+		answer->other = &answer->flow->tuplehash[!dir].tuple;
+		return true;
+	}
+
+	return false;
+}
+
+static bool snoop_neigh_l2(struct net_device *dev, struct snoop_hop_id *id,
+			   __be16 proto)
+{
+	struct ethhdr *eth = (struct ethhdr *)id->l2;
+	struct neighbour *neigh;
+
+	neigh = snoop_neigh(dev, id->nexthop, proto);
+	if (!neigh || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
+		return false;
+
+	neigh_ha_snapshot(eth->h_dest, neigh, dev);
+	ether_addr_copy(eth->h_source, dev->dev_addr);
+
+	return true;
+}
+
+/*
+ * Where the kernel would send packets of this direction, as
+ * nf_flow_offload_ip_hook() and nf_flow_offload_ipv6_hook() do.
+ *
+ * Context: BH disabled, RCU read lock.
+ * Return: 0, or the enum snoop_stat that says why XDP cannot.
+ */
+int snoop_route(struct net *net, const struct snoop_answer *answer,
+		struct snoop_hop_id *id)
+{
+	const struct flow_offload_tuple *tuple = answer->tuple;
+	struct ethhdr *eth = (struct ethhdr *)id->l2;
+	bool ip4 = tuple->l3proto == AF_INET;
+	struct net_device *dev;
+
+	memset(id, 0, sizeof(*id));
+	id->net = net;
+	eth->h_proto = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6);
+
+	switch (tuple->xmit_type) {
+	case FLOW_OFFLOAD_XMIT_DIRECT:
+		id->ifindex = tuple->out.ifidx;
+		ether_addr_copy(eth->h_dest, tuple->out.h_dest);
+		ether_addr_copy(eth->h_source, tuple->out.h_source);
+		dev = dev_get_by_index_rcu(net, id->ifindex);
+		return dev && dev->type == ARPHRD_ETHER ? 0 : SNOOP_STAT_xmit;
+	case FLOW_OFFLOAD_XMIT_NEIGH:
+		break;
+	default:
+		return SNOOP_STAT_xmit;
+	}
+
+	id->dst = tuple->dst_cache;
+	id->cookie = tuple->dst_cookie;
+	if (!dst_check(id->dst, id->cookie))
+		return SNOOP_STAT_stale;
+
+	dev = id->dst->dev;
+	if (!net_eq(dev_net(dev), net) || dev->type != ARPHRD_ETHER)
+		return SNOOP_STAT_xmit;
+
+	id->ifindex = dev->ifindex;
+	if (ip4)
+		id->nexthop[0] = rt_nexthop(dst_rtable(id->dst),
+					    answer->other->src_v4.s_addr);
+	else
+		memcpy(id->nexthop,
+		       rt6_nexthop(dst_rt6_info(id->dst),
+				   (struct in6_addr *)&answer->other->src_v6),
+		       sizeof(id->nexthop));
+
+	return snoop_neigh_l2(dev, id, eth->h_proto) ? 0 : SNOOP_STAT_neigh;
+}
+
+int snoop_path_init(void)
+{
+	snoop_hop_seed = get_random_u32();
+
+	return register_module_notifier(&snoop_module_notifier);
+}
+
+void snoop_path_exit(void)
+{
+	unregister_module_notifier(&snoop_module_notifier);
+}
