@@ -245,13 +245,48 @@ static const char *flow_get(const struct flow *flow, const char *name)
 	return "";
 }
 
+static bool flow_may_repeat(const char *name)
+{
+	return !strcmp(name, "encap") || !strcmp(name, "stack");
+}
+
+/* Every value of a field that may repeat. */
+static void flow_print_all(const struct flow *flow, const char *name,
+			   const char *before)
+{
+	int i;
+
+	for (i = 0; i < flow->count; i++)
+		if (!strcmp(flow->name[i], name))
+			printf("%s%s", before, flow->value[i]);
+}
+
+static void flow_json_all(const struct flow *flow, const char *name)
+{
+	bool first = true;
+	int i;
+
+	printf(",\"%s\":[", name);
+	for (i = 0; i < flow->count; i++) {
+		if (strcmp(flow->name[i], name))
+			continue;
+		fputs(first ? "" : ",", stdout);
+		json_string(flow->value[i]);
+		first = false;
+	}
+	putchar(']');
+}
+
 static void flow_json(const struct flow *flow, bool first)
 {
 	int i;
 
 	fputs(first ? "{" : ",\n {", stdout);
 	for (i = 0; i < flow->count; i++)
-		json_member(!i, flow->name[i], flow->value[i]);
+		if (!flow_may_repeat(flow->name[i]))
+			json_member(!i, flow->name[i], flow->value[i]);
+	flow_json_all(flow, "encap");
+	flow_json_all(flow, "stack");
 	putchar('}');
 }
 
@@ -263,21 +298,30 @@ static const char *flow_dev(const struct flow *flow, const char *field,
 	return if_indextoname(atoi(index), name) ?: index;
 }
 
+static void print_end(const struct flow *flow, const char *addr,
+		      const char *port)
+{
+	addr = flow_get(flow, addr);
+	printf(strchr(addr, ':') ? "[%s]:%s" : "%s:%s", addr,
+	       flow_get(flow, port));
+}
+
 static void flow_print(const struct flow *flow)
 {
-	bool ip6 = !strcmp(flow_get(flow, "family"), "ipv6");
-	const char *vlan = flow_get(flow, "vlan");
+	bool nat = !strcmp(flow_get(flow, "nat"), "1");
 	char in[IF_NAMESIZE], out[IF_NAMESIZE];
 
-	printf("%10s %12s  %s %s%s%s:%s > %s%s%s:%s  %s > %s  %s%s mtu %s%s%s\n",
-	       flow_get(flow, "packets"), flow_get(flow, "bytes"),
-	       flow_get(flow, "proto"), ip6 ? "[" : "", flow_get(flow, "src"),
-	       ip6 ? "]" : "", flow_get(flow, "sport"), ip6 ? "[" : "",
-	       flow_get(flow, "dst"), ip6 ? "]" : "", flow_get(flow, "dport"),
-	       flow_dev(flow, "iif", in), flow_dev(flow, "oif", out),
-	       flow_get(flow, "dir"),
-	       strcmp(flow_get(flow, "nat"), "1") ? "" : " nat",
-	       flow_get(flow, "mtu"), *vlan ? " vlan " : "", vlan);
+	printf("%10s %12s  %s ", flow_get(flow, "packets"),
+	       flow_get(flow, "bytes"), flow_get(flow, "proto"));
+	print_end(flow, "src", "sport");
+	fputs(" > ", stdout);
+	print_end(flow, "dst", "dport");
+	printf("  %s > %s  %s%s mtu %s", flow_dev(flow, "iif", in),
+	       flow_dev(flow, "oif", out), flow_get(flow, "dir"),
+	       nat ? " nat" : "", flow_get(flow, "mtu"));
+	flow_print_all(flow, "encap", " encap ");
+	flow_print_all(flow, "stack", " on the stack for ");
+	putchar('\n');
 }
 
 int show_flows(bool json)
