@@ -12,7 +12,7 @@ help:
 	@echo '                                      all tests, or those that match, on each kernel'
 	@echo 'make vm [KERNEL=6.12]                 a shell in the same VM'
 	@echo 'make modules [KERNELS="6.12 6.1"]     the modules, in build/KERNEL/'
-	@echo 'make tools                            the loader, build/flowmap'
+	@echo 'make tools                            the loader, build/flowmap, and the tests'\'' programs'
 	@echo 'make style                            checkpatch, sparse, W=1, shellcheck'
 	@echo 'make clean                            removes build/'
 
@@ -32,6 +32,8 @@ modules: deps
 
 tools: deps
 	@$(MAKE) -s -C tools/flowmap
+	@mkdir -p build/selftests
+	@$(MAKE) -s -C selftests OUTPUT=$(CURDIR)/build/selftests
 
 style: deps
 	@tools/vm/style $(KERNELS)
