@@ -8,7 +8,7 @@
  * asked ("pull"), as their own hook would ask them, and the entry is built
  * from the answer.  What was sure stays so for the rest of the jiffy; then it
  * is checked again, so that whatever ends or changes a flow in the kernel ends
- * or changes it here within one jiffy:
+ * or changes it here within one jiffy, or two while another CPU is checking:
  *
  *   snoop_port	receiving device	its flowtables and what runs before
  *   snoop_hop	way out			route, neighbour, device, its hooks
@@ -58,14 +58,15 @@ static u64 snoop_nh(u32 x, u32 y, unsigned int i)
 	return (u64)(x + snoop_table.secret[i]) * (y + snoop_table.secret[i + 1]);
 }
 
-static u32 snoop_bucket(const struct nf_flowmap_key *key)
+static u32 snoop_bucket(const struct net *net, const struct nf_flowmap_key *key)
 {
 	const u32 *tags = (const u32 *)key->encap;
 	const u32 *ports = (const u32 *)&key->sport;
 	const u32 *addrs = (const u32 *)&key->addrs;
 	u64 hash;
 
-	hash = snoop_nh(key->ifindex + tags[0] + tags[1], *ports, 0) +
+	hash = snoop_nh(net_hash_mix(net) + key->ifindex + tags[0] + tags[1],
+			*ports, 0) +
 	       snoop_nh(addrs[0], addrs[1], 2);
 	if (key->l3proto == AF_INET6)
 		hash += snoop_nh(addrs[2], addrs[3], 4) +
@@ -100,7 +101,7 @@ static struct snoop_entry *snoop_entry_find(const struct net *net,
 	struct snoop_entry *entry;
 
 	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node,
-				 rcu_read_lock_bh_held())
+				 rcu_read_lock_bh_held() || rcu_read_lock_held())
 		if (snoop_entry_matches(entry, net, key))
 			return entry;
 
@@ -120,12 +121,6 @@ static void snoop_entry_free_rcu(struct rcu_head *rcu)
 	snoop_port_put(entry->port);
 	kmem_cache_free(snoop_cache, entry);
 	atomic_dec(&snoop_entries);
-}
-
-static struct snoop_region *snoop_region(u32 bucket)
-{
-	return &snoop_table.regions[bucket >> (snoop_table.bits -
-					       SNOOP_REGION_BITS)];
 }
 
 /* Context: BH disabled, RCU read lock. */
@@ -158,41 +153,91 @@ static bool snoop_ct_is_offloaded(const struct nf_conn *ct)
 /*
  * Does a flowtable still have the flow that the entry was built from?  One
  * that was torn down and offloaded again went through conntrack in between,
- * which moved the timeout.
+ * which moved the timeout, unless that is fixed.
  */
 static bool snoop_ct_is_sure(const struct snoop_entry *entry)
 {
 	return snoop_ct_is_offloaded(entry->ct) &&
-	       READ_ONCE(entry->ct->timeout) == READ_ONCE(entry->ct_timeout);
+	       READ_ONCE(entry->ct->timeout) == READ_ONCE(entry->ct_timeout) &&
+	       !test_bit(IPS_FIXED_TIMEOUT_BIT, &entry->ct->status);
 }
 
 /*
+ * The kernel writes a flow's timeout when it has more than a second to add;
+ * asked half as often, it could come a second late.
+ */
+#define SNOOP_REFRESH	(HZ / 2)
+
+/*
  * Is the entry good for the rest of this jiffy?  With @forward, a packet is
- * about to be forwarded, and about once a second the flowtable must hear of
- * it, which snoop_pull() does.
+ * about to be forwarded, and now and then the flowtable must hear of it, which
+ * snoop_pull() does.
  *
  * Context: BH disabled, RCU read lock.
  */
 static bool snoop_entry_check(struct snoop_entry *entry, u32 now, bool forward)
 {
-	snoop_port_check(entry->port, now);
-	snoop_hop_check(entry->hop, now);
-
-	if (READ_ONCE(entry->port->generation) != READ_ONCE(entry->generation) ||
+	if (!snoop_port_check(entry->port, now) ||
+	    !snoop_hop_check(entry->hop, now) ||
+	    READ_ONCE(entry->port->generation) != READ_ONCE(entry->generation) ||
 	    READ_ONCE(entry->hop->block) & NF_SNOOP_GONE ||
 	    !snoop_ct_is_sure(entry) ||
-	    (forward && now - READ_ONCE(entry->refreshed) >= HZ))
+	    (forward && now - READ_ONCE(entry->refreshed) >= SNOOP_REFRESH))
 		return false;
 
 	WRITE_ONCE(entry->checked, now);
 	return true;
 }
 
+static void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
+			       struct nf_flowmap_key *key)
+{
+	int i;
+
+	memset(key, 0, sizeof(*key));
+	key->ifindex = tuple->iifidx;
+	key->l3proto = tuple->l3proto;
+	key->l4proto = tuple->l4proto;
+	key->sport = tuple->src_port;
+	key->dport = tuple->dst_port;
+	for (i = 0; i < NF_FLOWMAP_ENCAP_MAX; i++) {
+		key->encap[i].id = tuple->encap[i].id;
+		key->encap[i].proto = tuple->encap[i].proto;
+	}
+
+	if (tuple->l3proto == AF_INET) {
+		key->addrs.ip4.saddr = tuple->src_v4.s_addr;
+		key->addrs.ip4.daddr = tuple->dst_v4.s_addr;
+	} else {
+		memcpy(key->addrs.ip6.saddr, &tuple->src_v6,
+		       sizeof(tuple->src_v6));
+		memcpy(key->addrs.ip6.daddr, &tuple->dst_v6,
+		       sizeof(tuple->dst_v6));
+	}
+}
+
+/* Context: BH disabled, RCU read lock. */
+static void snoop_flow_remove(struct net *net, const struct flow_offload *flow)
+{
+	struct snoop_entry *entry;
+	struct nf_flowmap_key key;
+	u32 bucket;
+	int dir;
+
+	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
+		snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
+		bucket = snoop_bucket(net, &key);
+		entry = snoop_entry_find(net, &key, bucket);
+		if (entry)
+			snoop_entry_remove(entry, bucket);
+	}
+}
+
 /* --- building entries ---------------------------------------------------- */
 
 static bool snoop_key_is_valid(const struct nf_flowmap_key *key)
 {
-	return !key->zero &&
+	return !(key->flags & ~NF_FLOWMAP_KEY_END) &&
 	       (key->l3proto == AF_INET || key->l3proto == AF_INET6) &&
 	       (key->l4proto == IPPROTO_TCP || key->l4proto == IPPROTO_UDP);
 }
@@ -282,12 +327,15 @@ static void snoop_match_fill(struct snoop_entry *entry, struct net *net,
 		memcpy(entry->ip6, &key->addrs, sizeof(entry->ip6));
 }
 
-/* Context: BH disabled, RCU read lock, which keeps @answer. */
+/*
+ * Context: BH disabled, RCU read lock, which keeps @answer.
+ * Return: an entry that holds @port too; NULL where there is no room.
+ */
 static struct snoop_entry *snoop_entry_build(struct net *net,
 					     const struct nf_flowmap_key *key,
 					     const struct snoop_answer *answer,
 					     const struct snoop_hop_id *id,
-					     u32 now)
+					     struct snoop_port *port)
 {
 	struct snoop_entry *entry = NULL;
 	int stat = SNOOP_STAT_full;
@@ -300,20 +348,17 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	if (!entry)
 		goto err_count;
 
-	entry->port = snoop_port_get(net, key->ifindex, now);
-	if (!entry->port)
-		goto err_entry;
-
-	stat = SNOOP_STAT_stale;
-	entry->hop = snoop_hop_get(id, now);
+	entry->hop = snoop_hop_get(id);
 	if (!entry->hop)
-		goto err_port;
+		goto err_entry;
 
 	/* The flow holds its conntrack entry, and RCU holds the flow. */
 	if (!refcount_inc_not_zero(&answer->flow->ct->ct_general.use))
 		goto err_hop;
 
 	entry->ct = answer->flow->ct;
+	refcount_inc(&port->refs);
+	entry->port = port;
 	snoop_match_fill(entry, net, key);
 	snoop_value_fill(&entry->value, key, answer, id);
 
@@ -321,8 +366,6 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 
 err_hop:
 	snoop_hop_put(entry->hop);
-err_port:
-	snoop_port_put(entry->port);
 err_entry:
 	kmem_cache_free(snoop_cache, entry);
 err_count:
@@ -381,7 +424,7 @@ static void snoop_entry_insert(struct snoop_entry *entry,
  */
 static bool snoop_entry_confirm(struct snoop_entry *entry,
 				const struct snoop_answer *answer,
-				bool forward, u32 now)
+				u32 generation, bool forward, u32 now)
 {
 	u32 timeout = READ_ONCE(entry->ct->timeout);
 
@@ -389,66 +432,124 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 		flow_offload_refresh(answer->flowtable, answer->flow, false);
 
 	smp_rmb(); /* timeout before flags */
-	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
+	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags) ||
+	    !snoop_hop_check(entry->hop, now))
 		return false;
 
 	WRITE_ONCE(entry->ct_timeout, timeout);
-	WRITE_ONCE(entry->generation, READ_ONCE(entry->port->generation));
-	WRITE_ONCE(entry->refreshed, forward ? now : now - HZ);
+	WRITE_ONCE(entry->generation, generation);
+	WRITE_ONCE(entry->refreshed, forward ? now : now - SNOOP_REFRESH);
 	WRITE_ONCE(entry->checked, now);
 
 	return true;
 }
 
-/*
- * Ask the kernel for the flow of @key and make the table say the same.  If a
- * packet is about to be forwarded, the flowtable hears that the flow is used.
- *
- * Context: BH disabled, RCU read lock.
- * Return: the entry, sure for this jiffy; NULL where there is no flow that
- * XDP could forward.
- */
-static struct snoop_entry *snoop_pull(struct net *net,
-				      const struct nf_flowmap_key *key,
-				      struct snoop_entry *old, u32 bucket,
-				      u32 now)
+/* Make the table say what the kernel answered. */
+static struct snoop_entry *snoop_entry_update(struct net *net,
+					      const struct nf_flowmap_key *key,
+					      const struct snoop_answer *answer,
+					      struct snoop_port *port,
+					      u32 generation, u32 now)
 {
-	int stat = SNOOP_STAT_miss;
-	struct snoop_entry *entry;
-	struct snoop_answer answer;
+	bool forward = key->len - 1 < answer->tuple->mtu;
+	u32 bucket = snoop_bucket(net, key);
+	struct snoop_entry *entry, *old;
 	struct snoop_hop_id id;
-	bool forward;
+	int stat;
 
-	if (snoop_key_is_valid(key) && snoop_ask(net, key, &answer))
-		stat = snoop_route(net, &answer, &id);
-	else
+	old = snoop_entry_find(net, key, bucket);
+	stat = snoop_route(net, answer, &id);
+	if (stat) {
+		snoop_count_stat(net, stat);
 		goto none;
-	if (stat)
-		goto none;
+	}
 
-	forward = key->len - 1 < answer.tuple->mtu;
-	if (old && snoop_entry_agrees(old, &answer, &id) &&
-	    snoop_entry_confirm(old, &answer, forward, now))
+	if (old && snoop_entry_agrees(old, answer, &id) &&
+	    snoop_entry_confirm(old, answer, generation, forward, now))
 		return old;
 
-	entry = snoop_entry_build(net, key, &answer, &id, now);
+	entry = snoop_entry_build(net, key, answer, &id, port);
 	if (!entry)
-		goto remove;
+		goto none;
 
-	if (!snoop_entry_confirm(entry, &answer, forward, now)) {
+	if (!snoop_entry_confirm(entry, answer, generation, forward, now)) {
 		snoop_entry_free_rcu(&entry->rcu);
-		goto remove;
+		goto none;
 	}
 
 	snoop_entry_insert(entry, key, bucket);
 	return entry;
 
 none:
-	snoop_count_stat(net, stat);
-remove:
 	if (old)
 		snoop_entry_remove(old, bucket);
 	return NULL;
+}
+
+/*
+ * Return: the port of @key's device with a reference for the caller, checked;
+ * NULL where the device has no flow for the key, or for the rest of the jiffy
+ * that another CPU is at it.
+ */
+static struct snoop_port *snoop_key_port(struct net *net,
+					 const struct nf_flowmap_key *key,
+					 u32 now)
+{
+	struct snoop_answer answer;
+	struct snoop_port *port;
+
+	port = snoop_port_find(net, key->ifindex);
+	if (!port && snoop_ask(net, key, &answer))
+		port = snoop_port_get(net, key->ifindex);
+
+	if (port && !snoop_port_check(port, now)) {
+		snoop_port_put(port);
+		return NULL;
+	}
+
+	return port;
+}
+
+/*
+ * Ask the kernel for the flow of @packet, which is copied, since a program may
+ * have it in memory that others write.  The port's generation is read before
+ * the flowtables that it stands for are asked.
+ *
+ * Context: BH disabled, RCU read lock.
+ * Return: the entry, sure for this jiffy; NULL where there is no flow that
+ * XDP could forward.
+ */
+static struct snoop_entry *snoop_pull(struct net *net,
+				      const struct nf_flowmap_key *packet,
+				      u32 now)
+{
+	struct nf_flowmap_key key = *packet;
+	struct snoop_entry *entry = NULL;
+	struct snoop_answer answer;
+	struct snoop_port *port;
+	u32 generation, bucket;
+
+	port = snoop_key_is_valid(&key) ? snoop_key_port(net, &key, now) : NULL;
+	if (!port) {
+		snoop_count_stat(net, SNOOP_STAT_miss);
+		return NULL;
+	}
+
+	generation = READ_ONCE(port->generation);
+	if (snoop_ask(net, &key, &answer)) {
+		entry = snoop_entry_update(net, &key, &answer, port, generation,
+					   now);
+	} else {
+		snoop_count_stat(net, SNOOP_STAT_miss);
+		bucket = snoop_bucket(net, &key);
+		entry = snoop_entry_find(net, &key, bucket);
+		if (entry)
+			snoop_entry_remove(entry, bucket);
+		entry = NULL;
+	}
+	snoop_port_put(port);
+
+	return entry;
 }
 
 /* --- lookup -------------------------------------------------------------- */
@@ -471,18 +572,56 @@ static void snoop_count_packet(struct snoop_entry *entry, u32 len)
 				  len);
 }
 
+/* A test run has BH enabled on 6.1. */
 static noinline struct snoop_entry *snoop_entry_sure(struct net *net,
-					    const struct nf_flowmap_key *key,
-					    struct snoop_entry *entry,
-					    u32 bucket, u32 now)
+						     const struct nf_flowmap_key *key,
+						     struct snoop_entry *entry,
+						     u32 now)
 {
+	local_bh_disable();
 	rcu_read_lock();
 	if (!entry ||
 	    !snoop_entry_check(entry, now, key->len - 1 < entry->value.mtu))
-		entry = snoop_pull(net, key, entry, bucket, now);
+		entry = snoop_pull(net, key, now);
 	rcu_read_unlock();
+	local_bh_enable();
 
 	return entry;
+}
+
+/*
+ * A packet that ends its connection: do what the flowtable's hook would do to
+ * it, see nf_flow_state_check(), which is to leave the connection to conntrack
+ * from this packet on.  Where something runs before that hook, the hook does it
+ * if the packet gets there.
+ */
+static noinline void snoop_end(struct net *net,
+			       const struct nf_flowmap_key *packet, u32 door)
+{
+	struct nf_flowmap_key key = *packet;
+	struct snoop_answer answer;
+	struct snoop_port *port;
+
+	if (!snoop_key_is_valid(&key))
+		return;
+
+	key.flags = 0;
+	local_bh_disable();
+	rcu_read_lock();
+	port = snoop_key_port(net, &key, jiffies);
+	if (!port)
+		goto out;
+
+	if (!(READ_ONCE(port->block) & door) &&
+	    snoop_ask(net, &key, &answer) &&
+	    key.len - 1 < answer.tuple->mtu) {
+		flow_offload_teardown(answer.flow);
+		snoop_flow_remove(net, answer.flow);
+	}
+	snoop_port_put(port);
+out:
+	rcu_read_unlock();
+	local_bh_enable();
 }
 
 /**
@@ -491,12 +630,12 @@ static noinline struct snoop_entry *snoop_entry_sure(struct net *net,
  * @key: the packet; see struct nf_flowmap_key, also for what @key->len says
  * @door: NF_SNOOP_DOOR_*, the way the packet would take
  *
- * Answers as the software flowtable of the receiving device would, at most one
- * jiffy late.  A packet that is about to be forwarded is counted and keeps its
+ * Answers as the software flowtable of the receiving device would, at most two
+ * jiffies late.  A packet that is about to be forwarded is counted and keeps its
  * flow alive.
  *
- * Context: BH disabled, which is also what keeps the value: it may be read
- * until BH is enabled.  Does not sleep; allocates atomically, up to
+ * Context: RCU read lock or BH disabled, as BPF programs run, which is also what
+ * keeps the value.  Does not sleep; allocates atomically, up to
  * max_entries.
  * Return: the action, or NULL where the packet belongs to the stack: no flow,
  * or one that the stack has to forward for a reason of enum nf_snoop_block,
@@ -506,14 +645,20 @@ const struct nf_flowmap_value *
 nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 		     u32 door)
 {
-	u32 bucket = snoop_bucket(key), now = jiffies, block;
+	u32 bucket = snoop_bucket(net, key), now = jiffies, block;
 	struct snoop_entry *entry;
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_bh_held(), "lookup with BH enabled");
+	RCU_LOCKDEP_WARN(!rcu_read_lock_bh_held() && !rcu_read_lock_held(),
+			 "lookup outside RCU");
+
+	if (unlikely(key->flags)) {
+		snoop_end(net, key, door);
+		return NULL;
+	}
 
 	entry = snoop_entry_find(net, key, bucket);
 	if (unlikely(!entry || READ_ONCE(entry->checked) != now)) {
-		entry = snoop_entry_sure(net, key, entry, bucket, now);
+		entry = snoop_entry_sure(net, key, entry, now);
 		if (!entry)
 			return NULL;
 	}
@@ -533,21 +678,16 @@ EXPORT_SYMBOL_GPL(nf_flow_snoop_lookup);
 
 /* --- garbage ------------------------------------------------------------- */
 
-/* Take down what @is_garbage says; sleeps between regions. */
+/* Take down what @is_garbage says.  Context: process. */
 static void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry))
 {
-	const u32 size = 1U << (snoop_table.bits - SNOOP_REGION_BITS);
 	struct snoop_entry *entry;
-	u32 bucket;
+	u64 bucket;
 
-	for (bucket = 0; bucket >> snoop_table.bits == 0; bucket++) {
-		if (bucket % size == 0) {
-			cond_resched();
-			if (!READ_ONCE(snoop_region(bucket)->used)) {
-				bucket += size - 1;
-				continue;
-			}
-		}
+	for (bucket = snoop_next_bucket(-1); !(bucket >> snoop_table.bits);
+	     bucket = snoop_next_bucket(bucket)) {
+		if (hlist_empty(&snoop_table.buckets[bucket]))
+			continue;
 
 		local_bh_disable();
 		rcu_read_lock();
@@ -556,6 +696,7 @@ static void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry))
 				snoop_entry_remove(entry, bucket);
 		rcu_read_unlock();
 		local_bh_enable();
+		cond_resched();
 	}
 }
 
@@ -616,6 +757,8 @@ static void __net_exit snoop_net_exit(struct list_head *nets)
 	}
 
 	snoop_sweep(snoop_entry_net_is_ending);
+	/* Whoever removes an entry counts and calls RCU in one read section. */
+	synchronize_rcu();
 	rcu_barrier();
 
 	list_for_each_entry(net, nets, exit_list)
@@ -675,9 +818,9 @@ static int __init snoop_init(void)
 {
 	int err;
 
-	if (snoop_max_entries < 2 || snoop_max_entries > 1 << 28) {
+	if (snoop_max_entries < 2 || snoop_max_entries > 1 << 27) {
 		pr_err("max_entries=%u: give a number from 2 to %u\n",
-		       snoop_max_entries, 1 << 28);
+		       snoop_max_entries, 1 << 27);
 		return -EINVAL;
 	}
 

@@ -32,12 +32,14 @@ static u32 snoop_hop_seed __read_mostly;
 /* The hook of inet flowtables, which no symbol is exported for. */
 static nf_hookfn *snoop_inet_hook;
 
-static bool snoop_learn_inet_hook(nf_hookfn *hook)
+static bool snoop_learn_inet_hook(const struct nf_hook_entries *hooks, int i)
 {
+	nf_hookfn *hook = hooks->hooks[i].hook;
 	static const char name[] = "nf_flow_offload_inet_hook";
 	char symbol[64];
 
-	if (READ_ONCE(snoop_inet_hook))
+	if (READ_ONCE(snoop_inet_hook) ||
+	    nf_hook_entries_get_hook_ops(hooks)[i]->hook_ops_type != NF_HOOK_OP_UNDEFINED)
 		return false;
 
 	snprintf(symbol, sizeof(symbol), "%ps", hook);
@@ -65,9 +67,12 @@ static struct notifier_block snoop_module_notifier = {
 	.notifier_call	= snoop_module_event,
 };
 
-/* Is @hook that of a flowtable of @l3proto (AF_UNSPEC: of any)? */
-static bool snoop_is_flowtable(nf_hookfn *hook, u8 l3proto)
+/* Is hook @i that of a flowtable of @l3proto (AF_UNSPEC: of any)? */
+static bool snoop_is_flowtable(const struct nf_hook_entries *hooks, int i,
+			       u8 l3proto)
 {
+	nf_hookfn *hook = hooks->hooks[i].hook;
+
 	if (hook == READ_ONCE(snoop_inet_hook))
 		return true;
 	if (hook == nf_flow_offload_ip_hook)
@@ -75,12 +80,50 @@ static bool snoop_is_flowtable(nf_hookfn *hook, u8 l3proto)
 	if (hook == nf_flow_offload_ipv6_hook)
 		return l3proto != AF_INET;
 
-	return snoop_learn_inet_hook(hook);
+	return snoop_learn_inet_hook(hooks, i);
 }
 
 static u64 snoop_mix(u64 signature, unsigned long value)
 {
 	return rol64((signature ^ value) * GOLDEN_RATIO_64, 23);
+}
+
+static bool snoop_dev_has_vlans(const struct net_device *dev)
+{
+#if IS_ENABLED(CONFIG_VLAN_8021Q)
+	return rcu_access_pointer(dev->vlan_info);
+#else
+	return false;
+#endif
+}
+
+/*
+ * What frames lack when XDP sees them.  A NIC that strips tags, and a veth whose
+ * peer leaves tag or checksum to the device, tell an skb but no program.
+ */
+static u32 snoop_dev_lacks(const struct net_device *dev)
+{
+	const netdev_features_t strips = NETIF_F_HW_VLAN_CTAG_RX |
+					 NETIF_F_HW_VLAN_STAG_RX;
+	const netdev_features_t tags = NETIF_F_HW_VLAN_CTAG_TX |
+				       NETIF_F_HW_VLAN_STAG_TX;
+	const struct net_device *peer;
+	u32 block = 0;
+
+	if (!dev->netdev_ops->ndo_get_peer_dev)
+		return dev->features & strips ? NF_SNOOP_IN_VLAN : 0;
+
+	peer = dev->netdev_ops->ndo_get_peer_dev((struct net_device *)dev);
+	if (!peer)
+		return 0;
+
+	if (peer->features & NETIF_F_CSUM_MASK)
+		block |= NF_SNOOP_IN_CSUM;
+	if ((peer->features & tags) &&
+	    (snoop_dev_has_vlans(peer) || snoop_dev_has_vlans(dev)))
+		block |= NF_SNOOP_IN_VLAN;
+
+	return block;
 }
 
 static void snoop_port_scan(struct snoop_port *port)
@@ -97,6 +140,7 @@ static void snoop_port_scan(struct snoop_port *port)
 		goto out;
 
 	signature = snoop_mix(signature, (unsigned long)dev);
+	block = snoop_dev_lacks(dev);
 	if (compat_tc_ingress(dev))
 		block |= NF_SNOOP_IN_TC;
 
@@ -104,7 +148,7 @@ static void snoop_port_scan(struct snoop_port *port)
 	for (i = 0; hooks && i < hooks->num_hook_entries; i++) {
 		const struct nf_flowtable *flowtable = hooks->hooks[i].priv;
 
-		if (!snoop_is_flowtable(hooks->hooks[i].hook, AF_UNSPEC)) {
+		if (!snoop_is_flowtable(hooks, i, AF_UNSPEC)) {
 			chain = true;
 			continue;
 		}
@@ -122,26 +166,40 @@ out:
 }
 
 /*
- * Whoever finds the lock taken goes on with what was found last; the one who
- * has it is about to say what changed.
+ * Scan @port, unless that was done in this jiffy.  Whoever finds another CPU at
+ * it goes on with what was found in the jiffy before.
  *
  * Context: BH disabled, RCU read lock.
+ * Return: whether the port's fields are no older than that.
  */
-void snoop_port_check(struct snoop_port *port, u32 now)
+bool snoop_port_check(struct snoop_port *port, u32 now)
 {
-	if (READ_ONCE(port->checked) == now || !spin_trylock(&port->lock))
-		return;
+	u32 checked = smp_load_acquire(&port->checked);
+
+	if (checked == now)
+		return true;
+	if (!spin_trylock(&port->lock))
+		return now - checked <= 1;
 
 	snoop_port_scan(port);
-	WRITE_ONCE(port->checked, now);
+	smp_store_release(&port->checked, now);
 	spin_unlock(&port->lock);
+
+	return true;
 }
 
-static struct snoop_port *snoop_port_find(const struct net *net, u32 ifindex)
+static u32 snoop_port_hash(const struct net *net, u32 ifindex)
+{
+	return net_hash_mix(net) + ifindex;
+}
+
+/* Return: the port with a reference for the caller, or NULL.  Context: RCU. */
+struct snoop_port *snoop_port_find(const struct net *net, u32 ifindex)
 {
 	struct snoop_port *port;
 
-	hash_for_each_possible_rcu(snoop_ports, port, node, ifindex)
+	hash_for_each_possible_rcu(snoop_ports, port, node,
+				   snoop_port_hash(net, ifindex))
 		if (port->net == net && port->ifindex == ifindex &&
 		    refcount_inc_not_zero(&port->refs))
 			return port;
@@ -161,17 +219,18 @@ void snoop_port_put(struct snoop_port *port)
 }
 
 /*
+ * A fresh port keeps packets on the stack until it has been scanned.
+ *
  * Context: BH disabled, RCU read lock.
- * Return: the port, checked, with a reference for the caller; NULL without
- * memory.
+ * Return: the port with a reference for the caller; NULL without memory.
  */
-struct snoop_port *snoop_port_get(struct net *net, u32 ifindex, u32 now)
+struct snoop_port *snoop_port_get(struct net *net, u32 ifindex)
 {
 	struct snoop_port *port, *fresh;
 
 	port = snoop_port_find(net, ifindex);
 	if (port)
-		goto out;
+		return port;
 
 	fresh = kzalloc(sizeof(*fresh), GFP_ATOMIC | __GFP_NOWARN);
 	if (!fresh)
@@ -179,22 +238,22 @@ struct snoop_port *snoop_port_get(struct net *net, u32 ifindex, u32 now)
 
 	fresh->net = net;
 	fresh->ifindex = ifindex;
-	fresh->checked = now - 1;
+	fresh->block = NF_SNOOP_IN_CHAIN;
+	fresh->checked = (u32)jiffies - 2;
 	refcount_set(&fresh->refs, 1);
 	spin_lock_init(&fresh->lock);
 
 	spin_lock(&snoop_share_lock);
 	port = snoop_port_find(net, ifindex);
 	if (!port)
-		hash_add_rcu(snoop_ports, &fresh->node, ifindex);
+		hash_add_rcu(snoop_ports, &fresh->node,
+			     snoop_port_hash(net, ifindex));
 	spin_unlock(&snoop_share_lock);
 
-	if (port)
-		kfree(fresh);
-	else
-		port = fresh;
-out:
-	snoop_port_check(port, now);
+	if (!port)
+		return fresh;
+
+	kfree(fresh);
 	return port;
 }
 
@@ -268,14 +327,16 @@ static u32 snoop_neigh_block(struct net_device *dev,
 	struct neighbour *neigh;
 	u8 ha[ETH_ALEN] __aligned(2);
 
+	if (dev->addr_len != ETH_ALEN)
+		return NF_SNOOP_GONE;
+
 	neigh = snoop_neigh(dev, id->nexthop, eth->h_proto);
-	if (!neigh)
+	if (!neigh || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
 		return NF_SNOOP_OUT_NEIGH;
 
+	/* Only arms its timer: we may be below a qdisc's lock. */
 	if (!(READ_ONCE(neigh->nud_state) & NUD_CONNECTED))
-		neigh_event_send(neigh, NULL);
-	if (!(READ_ONCE(neigh->nud_state) & NUD_VALID))
-		return NF_SNOOP_OUT_NEIGH;
+		neigh_event_send_probe(neigh, NULL, false);
 
 	neigh_ha_snapshot(ha, neigh, dev);
 
@@ -294,25 +355,29 @@ static u32 snoop_hop_scan(const struct snoop_hop *hop)
 	if (!id->dst)
 		return snoop_dev_block(dev);
 
-	if (!dst_check(id->dst, id->cookie) || id->dst->dev != dev ||
+	if (!dst_check(id->dst, id->cookie) || READ_ONCE(id->dst->dev) != dev ||
 	    !ether_addr_equal(dev->dev_addr, eth->h_source))
 		return NF_SNOOP_GONE;
 
 	return snoop_dev_block(dev) | snoop_neigh_block(dev, id);
 }
 
-/* Context: BH disabled, RCU read lock.  See snoop_port_check(). */
-void snoop_hop_check(struct snoop_hop *hop, u32 now)
+/* As snoop_port_check(). */
+bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 {
-	u32 gone;
+	u32 checked = smp_load_acquire(&hop->checked), gone;
 
-	if (READ_ONCE(hop->checked) == now || !spin_trylock(&hop->lock))
-		return;
+	if (checked == now)
+		return true;
+	if (!spin_trylock(&hop->lock))
+		return now - checked <= 1;
 
 	gone = hop->block & NF_SNOOP_GONE;
 	WRITE_ONCE(hop->block, gone ?: snoop_hop_scan(hop));
-	WRITE_ONCE(hop->checked, now);
+	smp_store_release(&hop->checked, now);
 	spin_unlock(&hop->lock);
+
+	return true;
 }
 
 static struct snoop_hop *snoop_hop_find(const struct snoop_hop_id *id, u32 hash)
@@ -346,18 +411,20 @@ void snoop_hop_put(struct snoop_hop *hop)
 }
 
 /*
+ * A fresh hop keeps packets on the stack until it has been scanned.
+ *
  * Context: BH disabled, RCU read lock.
- * Return: the way out, checked, with a reference for the caller; NULL without
- * memory or where the dst is going away.
+ * Return: the way out with a reference for the caller; NULL without memory or
+ * where the dst is going away.
  */
-struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id, u32 now)
+struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id)
 {
 	u32 hash = jhash(id, sizeof(*id), snoop_hop_seed);
 	struct snoop_hop *hop, *fresh;
 
 	hop = snoop_hop_find(id, hash);
 	if (hop)
-		goto out;
+		return hop;
 
 	fresh = kzalloc(sizeof(*fresh), GFP_ATOMIC | __GFP_NOWARN);
 	if (!fresh)
@@ -368,7 +435,8 @@ struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id, u32 now)
 	}
 
 	fresh->id = *id;
-	fresh->checked = now - 1;
+	fresh->block = NF_SNOOP_OUT_DOWN;
+	fresh->checked = (u32)jiffies - 2;
 	refcount_set(&fresh->refs, 1);
 	spin_lock_init(&fresh->lock);
 
@@ -378,14 +446,11 @@ struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id, u32 now)
 		hash_add_rcu(snoop_hops, &fresh->node, hash);
 	spin_unlock(&snoop_share_lock);
 
-	if (hop) {
-		dst_release(fresh->id.dst);
-		kfree(fresh);
-	} else {
-		hop = fresh;
-	}
-out:
-	snoop_hop_check(hop, now);
+	if (!hop)
+		return fresh;
+
+	dst_release(fresh->id.dst);
+	kfree(fresh);
 	return hop;
 }
 
@@ -441,7 +506,7 @@ bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	snoop_key_to_tuple(key, &tuple);
 	hooks = rcu_dereference(dev->nf_hooks_ingress);
 	for (i = 0; hooks && i < hooks->num_hook_entries; i++) {
-		if (!snoop_is_flowtable(hooks->hooks[i].hook, key->l3proto))
+		if (!snoop_is_flowtable(hooks, i, key->l3proto))
 			continue;
 
 		answer->flowtable = hooks->hooks[i].priv;
@@ -513,7 +578,7 @@ int snoop_route(struct net *net, const struct snoop_answer *answer,
 	if (!dst_check(id->dst, id->cookie))
 		return SNOOP_STAT_stale;
 
-	dev = id->dst->dev;
+	dev = READ_ONCE(id->dst->dev);
 	if (!net_eq(dev_net(dev), net) || dev->type != ARPHRD_ETHER)
 		return SNOOP_STAT_xmit;
 

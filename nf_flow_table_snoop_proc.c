@@ -13,8 +13,8 @@ static const char * const snoop_stat_names[] = {
 	SNOOP_STATS(SNOOP_STAT_NAME)
 #undef SNOOP_STAT_NAME
 	/* in the order of enum nf_snoop_block */
-	"gone", "netdev_chain", "tc_ingress", "link_down", "neigh_down",
-	"egress_chain", "tc_egress", "qdisc", "no_xdp_xmit", "no_xdp_frags",
+	"gone", "netdev_chain", "tc_ingress", "rx_vlan_offload",
+	"peer_tx_checksum", "link_down", "neigh_down", "egress_chain", "tc_egress", "qdisc", "no_xdp_xmit", "no_xdp_frags",
 };
 static_assert(ARRAY_SIZE(snoop_stat_names) == SNOOP_STAT_MAX);
 static_assert(NF_SNOOP_OUT_FRAGS == BIT(SNOOP_STAT_MAX - SNOOP_STAT_BLOCK - 1));
@@ -22,7 +22,6 @@ static_assert(NF_SNOOP_OUT_FRAGS == BIT(SNOOP_STAT_MAX - SNOOP_STAT_BLOCK - 1));
 static void *snoop_seq_start(struct seq_file *seq, loff_t *pos)
 	__acquires(RCU)
 {
-	local_bh_disable();
 	rcu_read_lock();
 
 	return *pos >> snoop_table.bits ? NULL : pos;
@@ -31,7 +30,7 @@ static void *snoop_seq_start(struct seq_file *seq, loff_t *pos)
 static void *snoop_seq_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	do {
-		++*pos;
+		*pos = snoop_next_bucket(*pos);
 	} while (!(*pos >> snoop_table.bits) &&
 		 hlist_empty(&snoop_table.buckets[*pos]));
 
@@ -42,7 +41,6 @@ static void snoop_seq_stop(struct seq_file *seq, void *v)
 	__releases(RCU)
 {
 	rcu_read_unlock();
-	local_bh_enable();
 }
 
 static void snoop_seq_entry(struct seq_file *seq,
@@ -104,21 +102,29 @@ static const struct seq_operations snoop_seq_ops = {
 	.show	= snoop_seq_show,
 };
 
-static int snoop_stat_show(struct seq_file *seq, void *v)
+static u64 snoop_sum_stat(const struct net *net, unsigned int stat)
 {
-	struct snoop_net *sn = snoop_net(seq_file_single_net(seq));
-	unsigned int i;
+	u64 sum = 0;
 	int cpu;
 
-	seq_printf(seq, "entries %d\nmax_entries %u\n",
-		   atomic_read(&snoop_entries), snoop_max_entries);
-	for (i = 0; i < SNOOP_STAT_MAX; i++) {
-		u64 sum = 0;
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(snoop_net(net)->stats,
+					     cpu)->count[stat]);
 
-		for_each_possible_cpu(cpu)
-			sum += READ_ONCE(per_cpu_ptr(sn->stats, cpu)->count[i]);
-		seq_printf(seq, "%s %llu\n", snoop_stat_names[i], sum);
-	}
+	return sum;
+}
+
+static int snoop_stat_show(struct seq_file *seq, void *v)
+{
+	const struct net *net = seq_file_single_net(seq);
+	unsigned int i;
+
+	seq_printf(seq, "entries %llu\nmax_entries %u\n",
+		   snoop_sum_stat(net, SNOOP_STAT_insert) -
+		   snoop_sum_stat(net, SNOOP_STAT_remove), snoop_max_entries);
+	for (i = 0; i < SNOOP_STAT_MAX; i++)
+		seq_printf(seq, "%s %llu\n", snoop_stat_names[i],
+			   snoop_sum_stat(net, i));
 
 	return 0;
 }

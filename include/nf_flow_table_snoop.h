@@ -15,19 +15,25 @@ enum nf_snoop_block {
 	NF_SNOOP_GONE		= BIT(0), /* a newer entry takes its place */
 	NF_SNOOP_IN_CHAIN	= BIT(1), /* netdev chain before the flowtable */
 	NF_SNOOP_IN_TC		= BIT(2), /* filter at tc ingress */
-	NF_SNOOP_OUT_DOWN	= BIT(3), /* egress device down or no carrier */
-	NF_SNOOP_OUT_NEIGH	= BIT(4), /* neighbour not reachable */
-	NF_SNOOP_OUT_CHAIN	= BIT(5), /* netdev egress chain */
-	NF_SNOOP_OUT_TC		= BIT(6), /* filter at tc egress */
-	NF_SNOOP_OUT_QDISC	= BIT(7), /* qdisc that shapes or classifies */
-	NF_SNOOP_OUT_XMIT	= BIT(8), /* no redirect to the egress device */
-	NF_SNOOP_OUT_FRAGS	= BIT(9), /* none of frames in fragments */
+	NF_SNOOP_IN_VLAN	= BIT(3), /* frames may come without their tag */
+	NF_SNOOP_IN_CSUM	= BIT(4), /* or with an unfinished checksum */
+	NF_SNOOP_OUT_DOWN	= BIT(5), /* egress device down or no carrier */
+	NF_SNOOP_OUT_NEIGH	= BIT(6), /* neighbour not reachable */
+	NF_SNOOP_OUT_CHAIN	= BIT(7), /* netdev egress chain */
+	NF_SNOOP_OUT_TC		= BIT(8), /* filter at tc egress */
+	NF_SNOOP_OUT_QDISC	= BIT(9), /* qdisc that shapes or classifies */
+	NF_SNOOP_OUT_XMIT	= BIT(10), /* no redirect to the egress device */
+	NF_SNOOP_OUT_FRAGS	= BIT(11), /* none of frames in fragments */
 };
 
-/* An skb goes on through the egress hooks and the qdisc by itself. */
+/*
+ * An skb brings its tag and the state of its checksum along, and goes through
+ * the egress hooks and the qdisc by itself.
+ */
 #define NF_SNOOP_DOOR_SKB	(NF_SNOOP_GONE | NF_SNOOP_IN_CHAIN |	\
 				 NF_SNOOP_OUT_DOWN | NF_SNOOP_OUT_NEIGH)
 #define NF_SNOOP_DOOR_XDP	(NF_SNOOP_DOOR_SKB | NF_SNOOP_IN_TC |	\
+				 NF_SNOOP_IN_VLAN | NF_SNOOP_IN_CSUM |	\
 				 NF_SNOOP_OUT_CHAIN | NF_SNOOP_OUT_TC |	\
 				 NF_SNOOP_OUT_QDISC | NF_SNOOP_OUT_XMIT)
 #define NF_SNOOP_DOOR_XDP_FRAGS	(NF_SNOOP_DOOR_XDP | NF_SNOOP_OUT_FRAGS)

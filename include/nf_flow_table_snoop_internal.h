@@ -30,7 +30,7 @@ enum snoop_stat {
 	SNOOP_STATS(SNOOP_STAT_ENUM)
 #undef SNOOP_STAT_ENUM
 	SNOOP_STAT_BLOCK,
-	SNOOP_STAT_MAX = SNOOP_STAT_BLOCK + 10
+	SNOOP_STAT_MAX = SNOOP_STAT_BLOCK + 12
 };
 
 struct snoop_stats {
@@ -64,7 +64,7 @@ struct snoop_port {
 	u32			ifindex;
 	refcount_t		refs;
 	spinlock_t		lock;		/* one checker at a time */
-	u32			checked;	/* jiffies */
+	u32			checked;	/* jiffies, stored last */
 	u32			block;		/* enum nf_snoop_block */
 	u32			generation;
 	u64			signature;
@@ -152,16 +152,36 @@ extern struct snoop_table snoop_table;
 extern unsigned int snoop_max_entries;
 extern atomic_t snoop_entries;
 
+static inline struct snoop_region *snoop_region(u32 bucket)
+{
+	return &snoop_table.regions[bucket >> (snoop_table.bits -
+					       SNOOP_REGION_BITS)];
+}
+
+/* The bucket after @bucket, without regions that are empty; may be past the end. */
+static inline u64 snoop_next_bucket(u64 bucket)
+{
+	const u64 size = 1ULL << (snoop_table.bits - SNOOP_REGION_BITS);
+
+	bucket++;
+	while (!(bucket & (size - 1)) && !(bucket >> snoop_table.bits) &&
+	       !READ_ONCE(snoop_region(bucket)->used))
+		bucket += size;
+
+	return bucket;
+}
+
 /* nf_flow_table_snoop_path.c */
 bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	       struct snoop_answer *answer);
 int snoop_route(struct net *net, const struct snoop_answer *answer,
 		struct snoop_hop_id *id);
-struct snoop_port *snoop_port_get(struct net *net, u32 ifindex, u32 now);
-void snoop_port_check(struct snoop_port *port, u32 now);
+struct snoop_port *snoop_port_find(const struct net *net, u32 ifindex);
+struct snoop_port *snoop_port_get(struct net *net, u32 ifindex);
+bool snoop_port_check(struct snoop_port *port, u32 now);
 void snoop_port_put(struct snoop_port *port);
-struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id, u32 now);
-void snoop_hop_check(struct snoop_hop *hop, u32 now);
+struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id);
+bool snoop_hop_check(struct snoop_hop *hop, u32 now);
 void snoop_hop_put(struct snoop_hop *hop);
 int snoop_path_init(void);
 void snoop_path_exit(void);

@@ -111,8 +111,9 @@ static inline bool compat_xdp_xmit_frags(const struct net_device *dev)
 }
 #else
 /*
- * No device says so here.  A veth takes frames while its peer has NAPI, which
- * it has with GRO or with a program; see veth_xdp_xmit().
+ * No device says so here.  Most need a program of their own for the queues they
+ * send from.  A veth takes frames while its peer has NAPI, which it has with GRO
+ * or with a program; see veth_xdp_xmit().
  */
 static inline bool compat_xdp_xmit(const struct net_device *dev)
 {
@@ -122,7 +123,7 @@ static inline bool compat_xdp_xmit(const struct net_device *dev)
 	if (!ops->ndo_xdp_xmit)
 		return false;
 	if (!ops->ndo_get_peer_dev)
-		return true;
+		return dev_xdp_prog_count((struct net_device *)dev);
 
 	peer = ops->ndo_get_peer_dev((struct net_device *)dev);
 

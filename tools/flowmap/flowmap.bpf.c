@@ -73,27 +73,33 @@ static __always_inline void nat_l4(void *l4, __u8 proto,
 static __always_inline enum flowmap_reason
 check_l4(const void *l4, const void *end, __u8 proto, __u8 ttl)
 {
-	const struct tcphdr *tcp = l4;
-
-	if (l4 + (proto == IPPROTO_TCP ? sizeof(*tcp) : sizeof(struct udphdr)) > end)
+	if (l4 + (proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr)) > end)
 		return FLOWMAP_TRUNCATED;
 	if (ttl <= 1)
 		return FLOWMAP_TTL;
-	if (proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
-		return FLOWMAP_TCP_END;
 
 	return FLOWMAP_FORWARDED;
 }
 
-static __always_inline const struct nf_flowmap_value *
-lookup(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4)
+/* Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED with @value set. */
+static __always_inline enum flowmap_reason
+lookup(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4,
+       const struct nf_flowmap_value **value)
 {
+	const struct tcphdr *tcp = l4;
+
 	key->ifindex = ctx->ingress_ifindex;
 	copy4(&key->sport, l4);
 	key->len = bpf_xdp_get_buff_len(ctx) - ETH_HLEN;
+	if (key->l4proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
+		key->flags = NF_FLOWMAP_KEY_END;
 
-	return (const void *)bpf_xdp_flowmap_lookup(ctx, key, sizeof(*key),
-						    sizeof(struct nf_flowmap_value));
+	*value = (const void *)bpf_xdp_flowmap_lookup(ctx, key, sizeof(*key),
+						      sizeof(**value));
+	if (!*value)
+		return key->flags ? FLOWMAP_TCP_END : FLOWMAP_NO_FLOW;
+
+	return key->len > (*value)->mtu ? FLOWMAP_MTU : FLOWMAP_FORWARDED;
 }
 
 static __always_inline void write_l2(void *eth,
@@ -118,11 +124,9 @@ forward_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u8 proto,
 		return reason;
 
 	copy8(&key.addrs.ip4, &ip->saddr);
-	value = lookup(ctx, &key, l4);
-	if (!value)
-		return FLOWMAP_NO_FLOW;
-	if (key.len > value->mtu)
-		return FLOWMAP_MTU;
+	reason = lookup(ctx, &key, l4, &value);
+	if (reason)
+		return reason;
 
 	ip->ttl--;
 	ip->check = csum_apply(ip->check, value->l3_delta);
@@ -158,11 +162,9 @@ forward_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u8 proto,
 		return reason;
 
 	copy_ipv6_addrs(&key.addrs.ip6, &ip->saddr);
-	value = lookup(ctx, &key, l4);
-	if (!value)
-		return FLOWMAP_NO_FLOW;
-	if (key.len > value->mtu)
-		return FLOWMAP_MTU;
+	reason = lookup(ctx, &key, l4, &value);
+	if (reason)
+		return reason;
 
 	ip->hop_limit--;
 	if (value->flags & NF_FLOWMAP_F_NAT) {

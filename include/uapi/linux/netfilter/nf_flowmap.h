@@ -44,12 +44,19 @@ union nf_flowmap_addrs {
 	} ip6;
 };
 
+/*
+ * The packet ends its connection: TCP with FIN or RST.  The flow is given back
+ * to conntrack before the lookup returns, which is always without a value, so
+ * that no packet behind this one overtakes it.
+ */
+#define NF_FLOWMAP_KEY_END	(1U << 0)
+
 /**
  * struct nf_flowmap_key - a packet, as it was received
  * @ifindex: receiving device, in the netns that received the packet
  * @l3proto: AF_INET or AF_INET6
  * @l4proto: IPPROTO_TCP or IPPROTO_UDP
- * @zero: must be zero
+ * @flags: NF_FLOWMAP_KEY_*; not part of the match
  * @encap: tags of the frame, outermost first; zero where there is none
  * @sport: source port, network byte order
  * @dport: destination port, network byte order
@@ -66,7 +73,7 @@ struct nf_flowmap_key {
 	__u32			ifindex;
 	__u8			l3proto;
 	__u8			l4proto;
-	__u16			zero;
+	__u16			flags;
 	struct nf_flowmap_encap	encap[NF_FLOWMAP_ENCAP_MAX];
 	__be16			sport;
 	__be16			dport;
@@ -96,7 +103,8 @@ struct nf_flowmap_key {
  * @l4_delta: likewise for the TCP or UDP checksum: addresses and ports.  0
  *	where there is no NAT.  A UDP checksum of zero stays zero, and one that
  *	becomes zero is written as 0xffff.
- * @packets: forwarded through this direction so far
+ * @packets: forwarded through this direction so far; a few may be missing after
+ *	a route changed.  Conntrack's own counters miss none.
  * @bytes: likewise, the sum of the keys' @len
  * @l2: link-layer header of the frame that leaves, in place of the one that
  *	came (which the key described)
@@ -117,7 +125,7 @@ struct nf_flowmap_value {
 	__u64			bytes;
 	__u8			l2[NF_FLOWMAP_L2_MAX];
 	union nf_flowmap_addrs	addrs;
-};
+} __attribute__((aligned(8)));
 
 #ifndef __KERNEL__
 #include <stddef.h>
