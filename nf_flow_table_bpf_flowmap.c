@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The door from BPF to the shadow of the flowtables: kfuncs for XDP and tc
- * programs.
+ * The doors from BPF to the shadow of the flowtables: kfuncs for XDP and tc
+ * programs, and a map type where the kernel lets modules have one.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/module.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
 #include <linux/skbuff.h>
 #include <net/net_namespace.h>
 #include <net/xdp.h>
@@ -95,7 +97,7 @@ static const struct btf_kfunc_id_set flowmap_skb_set = {
 };
 
 /* The kfunc sets belong to the module's BTF and go away with it. */
-static int __init flowmap_init(void)
+static int __init flowmap_kfuncs_init(void)
 {
 	int err;
 
@@ -110,8 +112,248 @@ static int __init flowmap_init(void)
 	return err;
 }
 
+#ifdef CONFIG_BPF_MODULAR_MAPS
+
+/*
+ * A map of the flows of its creator's netns, which it does not hold: when the
+ * netns ends, the map is empty.
+ */
+struct flowmap {
+	struct bpf_map		map;
+	struct net		*net;	/* NULL once it ended; RCU */
+	struct list_head	list;
+};
+
+static DEFINE_MUTEX(flowmap_lock);	/* guards the list */
+static LIST_HEAD(flowmaps);
+
+static struct net *flowmap_net(const struct bpf_map *map)
+{
+	return READ_ONCE(container_of(map, struct flowmap, map)->net);
+}
+
+static int flowmap_alloc_check(union bpf_attr *attr)
+{
+	const u32 allowed = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG;
+
+	if (attr->key_size != sizeof(struct nf_flowmap_key) ||
+	    attr->value_size != sizeof(struct nf_flowmap_value) ||
+	    !attr->max_entries)
+		return -EINVAL;
+
+	/* What a program could write, others would read. */
+	if ((attr->map_flags & ~allowed) ||
+	    !(attr->map_flags & BPF_F_RDONLY_PROG))
+		return -EINVAL;
+
+	return 0;
+}
+
+static struct bpf_map *flowmap_alloc(union bpf_attr *attr)
+{
+	struct flowmap *flowmap;
+
+	flowmap = bpf_map_area_alloc(sizeof(*flowmap), NUMA_NO_NODE);
+	if (!flowmap)
+		return ERR_PTR(-ENOMEM);
+
+	bpf_map_init_from_attr(&flowmap->map, attr);
+	flowmap->net = current->nsproxy->net_ns;
+
+	mutex_lock(&flowmap_lock);
+	list_add(&flowmap->list, &flowmaps);
+	mutex_unlock(&flowmap_lock);
+
+	return &flowmap->map;
+}
+
+static void flowmap_free(struct bpf_map *map)
+{
+	struct flowmap *flowmap = container_of(map, struct flowmap, map);
+
+	mutex_lock(&flowmap_lock);
+	list_del(&flowmap->list);
+	mutex_unlock(&flowmap_lock);
+
+	bpf_map_area_free(flowmap);
+}
+
+/*
+ * The map does not see what kind of packet a program has; what holds for every
+ * kind is that of an XDP frame.
+ */
+static void *flowmap_lookup_elem(struct bpf_map *map, void *key)
+{
+	struct net *net = flowmap_net(map);
+
+	if (unlikely(!net || in_hardirq() || in_nmi()))
+		return NULL;
+
+	return (void *)nf_flow_snoop_lookup(net, key, NF_SNOOP_DOOR_XDP_FRAGS);
+}
+
+/* People see all flows, also those that the stack forwards, and forward none. */
+static void *flowmap_lookup_elem_sys(struct bpf_map *map, void *packet)
+{
+	struct nf_flowmap_key key = *(struct nf_flowmap_key *)packet;
+	struct net *net = flowmap_net(map);
+
+	if (!net)
+		return NULL;
+
+	key.flags = 0;
+	key.len = 0;
+
+	return (void *)nf_flow_snoop_lookup(net, &key, NF_SNOOP_GONE);
+}
+
+/* @max_entries bounds what a walk sees; the table's own bound is the module's. */
+static int flowmap_get_next_key(struct bpf_map *map, void *key, void *next)
+{
+	struct net *net = flowmap_net(map);
+
+	return net ? nf_flow_snoop_next(net, key, next) : -ENOENT;
+}
+
+/* Flows come from netfilter alone. */
+static long flowmap_update_elem(struct bpf_map *map, void *key, void *value,
+				u64 flags)
+{
+	return -EOPNOTSUPP;
+}
+
+static long flowmap_delete_elem(struct bpf_map *map, void *key)
+{
+	struct net *net = flowmap_net(map);
+	int err = -ENOENT;
+
+	if (in_hardirq() || in_nmi())
+		return -EBUSY;
+	if (!net)
+		return -ENOENT;
+
+	local_bh_disable();
+	err = nf_flow_snoop_delete(net, key);
+	local_bh_enable();
+
+	return err;
+}
+
+static int flowmap_check_btf(const struct bpf_map *map, const struct btf *btf,
+			     const struct btf_type *key_type,
+			     const struct btf_type *value_type)
+{
+	return 0;
+}
+
+static u64 flowmap_mem_usage(const struct bpf_map *map)
+{
+	u64 usage = sizeof(struct flowmap);
+	struct net *net;
+
+	rcu_read_lock();
+	net = flowmap_net(map);
+	if (net)
+		usage += nf_flow_snoop_mem_usage(net);
+	rcu_read_unlock();
+
+	return usage;
+}
+
+static const struct bpf_map_ops flowmap_ops = {
+	.map_alloc_check	= flowmap_alloc_check,
+	.map_alloc		= flowmap_alloc,
+	.map_free		= flowmap_free,
+	.map_lookup_elem	= flowmap_lookup_elem,
+	.map_lookup_elem_sys_only = flowmap_lookup_elem_sys,
+	.map_get_next_key	= flowmap_get_next_key,
+	.map_update_elem	= flowmap_update_elem,
+	.map_delete_elem	= flowmap_delete_elem,
+	.map_check_btf		= flowmap_check_btf,
+	.map_lookup_batch	= generic_map_lookup_batch,
+	.map_meta_equal		= bpf_map_meta_equal,
+	.map_mem_usage		= flowmap_mem_usage,
+};
+
+static const struct bpf_modular_map_type flowmap_type = {
+	.type	= BPF_MAP_TYPE_FLOWMAP,
+	.name	= "flowmap",
+	.ops	= &flowmap_ops,
+	.owner	= THIS_MODULE,
+};
+
+/* snoop's own exit, which takes the entries down, comes after this. */
+static void __net_exit flowmap_net_exit(struct list_head *nets)
+{
+	struct flowmap *flowmap;
+	struct net *net;
+
+	mutex_lock(&flowmap_lock);
+	list_for_each_entry(net, nets, exit_list)
+		list_for_each_entry(flowmap, &flowmaps, list)
+			if (flowmap->net == net)
+				WRITE_ONCE(flowmap->net, NULL);
+	mutex_unlock(&flowmap_lock);
+	synchronize_rcu();
+}
+
+static struct pernet_operations flowmap_net_ops = {
+	.exit_batch	= flowmap_net_exit,
+};
+
+static int __init flowmap_map_init(void)
+{
+	int err;
+
+	err = register_pernet_subsys(&flowmap_net_ops);
+	if (err)
+		return err;
+
+	err = bpf_map_register_type(&flowmap_type);
+	if (err)
+		unregister_pernet_subsys(&flowmap_net_ops);
+
+	return err;
+}
+
+/* Maps hold the module, so there is none. */
+static void __exit flowmap_map_exit(void)
+{
+	bpf_map_unregister_type(&flowmap_type);
+	unregister_pernet_subsys(&flowmap_net_ops);
+}
+
+#else
+
+static int __init flowmap_map_init(void)
+{
+	return 0;
+}
+
+static void __exit flowmap_map_exit(void)
+{
+}
+
+#endif /* CONFIG_BPF_MODULAR_MAPS */
+
+static int __init flowmap_init(void)
+{
+	int err;
+
+	err = flowmap_map_init();
+	if (err)
+		return err;
+
+	err = flowmap_kfuncs_init();
+	if (err)
+		flowmap_map_exit();
+
+	return err;
+}
+
 static void __exit flowmap_exit(void)
 {
+	flowmap_map_exit();
 }
 
 module_init(flowmap_init);

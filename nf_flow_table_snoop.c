@@ -58,7 +58,7 @@ static u64 snoop_nh(u32 x, u32 y, unsigned int i)
 	return (u64)(x + snoop_table.secret[i]) * (y + snoop_table.secret[i + 1]);
 }
 
-static u32 snoop_bucket(const struct net *net, const struct nf_flowmap_key *key)
+u32 snoop_bucket(const struct net *net, const struct nf_flowmap_key *key)
 {
 	const u32 *tags = (const u32 *)key->encap;
 	const u32 *ports = (const u32 *)&key->sport;
@@ -94,9 +94,9 @@ static bool snoop_entry_matches(const struct snoop_entry *entry,
 		!memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6)));
 }
 
-static struct snoop_entry *snoop_entry_find(const struct net *net,
-					    const struct nf_flowmap_key *key,
-					    u32 bucket)
+struct snoop_entry *snoop_entry_find(const struct net *net,
+				     const struct nf_flowmap_key *key,
+				     u32 bucket)
 {
 	struct snoop_entry *entry;
 
@@ -153,13 +153,15 @@ static bool snoop_ct_is_offloaded(const struct nf_conn *ct)
 /*
  * Does a flowtable still have the flow that the entry was built from?  One
  * that was torn down and offloaded again went through conntrack in between,
- * which moved the timeout, unless that is fixed.
+ * which moved the timeout, unless that is fixed.  A flow that was pushed is
+ * taken back before its teardown returns.
  */
 static bool snoop_ct_is_sure(const struct snoop_entry *entry)
 {
-	return snoop_ct_is_offloaded(entry->ct) &&
-	       READ_ONCE(entry->ct->timeout) == READ_ONCE(entry->ct_timeout) &&
-	       !test_bit(IPS_FIXED_TIMEOUT_BIT, &entry->ct->status);
+	return entry->pushed ||
+	       (snoop_ct_is_offloaded(entry->ct) &&
+		READ_ONCE(entry->ct->timeout) == READ_ONCE(entry->ct_timeout) &&
+		!test_bit(IPS_FIXED_TIMEOUT_BIT, &entry->ct->status));
 }
 
 /*
@@ -189,8 +191,8 @@ static bool snoop_entry_check(struct snoop_entry *entry, u32 now, bool forward)
 	return true;
 }
 
-static void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
-			       struct nf_flowmap_key *key)
+void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
+			struct nf_flowmap_key *key)
 {
 	int i;
 
@@ -217,7 +219,7 @@ static void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 }
 
 /* Context: BH disabled, RCU read lock. */
-static void snoop_flow_remove(struct net *net, const struct flow_offload *flow)
+void snoop_flow_remove(struct net *net, const struct flow_offload *flow)
 {
 	struct snoop_entry *entry;
 	struct nf_flowmap_key key;
@@ -235,7 +237,7 @@ static void snoop_flow_remove(struct net *net, const struct flow_offload *flow)
 
 /* --- building entries ---------------------------------------------------- */
 
-static bool snoop_key_is_valid(const struct nf_flowmap_key *key)
+bool snoop_key_is_valid(const struct nf_flowmap_key *key)
 {
 	return !(key->flags & ~NF_FLOWMAP_KEY_END) &&
 	       (key->l3proto == AF_INET || key->l3proto == AF_INET6) &&
@@ -327,6 +329,20 @@ static void snoop_match_fill(struct snoop_entry *entry, struct net *net,
 		memcpy(entry->ip6, &key->addrs, sizeof(entry->ip6));
 }
 
+/* The key that snoop_match_fill() was given, as far as it matters. */
+void snoop_entry_key(const struct snoop_entry *entry,
+		     struct nf_flowmap_key *key)
+{
+	memset(key, 0, sizeof(*key));
+	memcpy(key, &entry->head, sizeof(entry->head));
+	memcpy(key->encap, &entry->encap, sizeof(entry->encap));
+	*(u32 *)&key->sport = entry->ports;
+	if (key->l3proto == AF_INET6)
+		memcpy(&key->addrs, entry->ip6, sizeof(entry->ip6));
+	else
+		memcpy(&key->addrs, &entry->ip4, sizeof(entry->ip4));
+}
+
 /*
  * Context: BH disabled, RCU read lock, which keeps @answer.
  * Return: an entry that holds @port too; NULL where there is no room.
@@ -359,6 +375,7 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	entry->ct = answer->flow->ct;
 	refcount_inc(&port->refs);
 	entry->port = port;
+	entry->pushed = compat_is_snooped(answer->flowtable);
 	snoop_match_fill(entry, net, key);
 	snoop_value_fill(&entry->value, key, answer, id);
 
@@ -382,6 +399,7 @@ static bool snoop_entry_agrees(const struct snoop_entry *entry,
 	bool counter = READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER;
 
 	return entry->ct == answer->flow->ct &&
+	       entry->pushed == compat_is_snooped(answer->flowtable) &&
 	       entry->value.mtu == answer->tuple->mtu &&
 	       !!(entry->value.flags & NF_FLOWMAP_F_COUNTER) == counter &&
 	       !memcmp(&entry->hop->id, id, sizeof(*id)) &&
@@ -478,7 +496,10 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	}
 
 	snoop_entry_insert(entry, key, bucket);
-	return entry;
+	/* Whoever tore the flow down since found no entry to remove. */
+	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
+		return entry;
+	old = entry;
 
 none:
 	if (old)
@@ -519,9 +540,8 @@ static struct snoop_port *snoop_key_port(struct net *net,
  * Return: the entry, sure for this jiffy; NULL where there is no flow that
  * XDP could forward.
  */
-static struct snoop_entry *snoop_pull(struct net *net,
-				      const struct nf_flowmap_key *packet,
-				      u32 now)
+struct snoop_entry *snoop_pull(struct net *net,
+			       const struct nf_flowmap_key *packet, u32 now)
 {
 	struct nf_flowmap_key key = *packet;
 	struct snoop_entry *entry = NULL;
@@ -836,9 +856,15 @@ static int __init snoop_init(void)
 	if (err)
 		goto err_path;
 
+	err = snoop_push_init();
+	if (err)
+		goto err_net;
+
 	queue_delayed_work(system_power_efficient_wq, &snoop_gc_work, HZ);
 	return 0;
 
+err_net:
+	unregister_pernet_subsys(&snoop_net_ops);
 err_path:
 	snoop_path_exit();
 err_table:
@@ -849,6 +875,7 @@ err_table:
 /* Nobody looks up any more: those who could hold a reference to the module. */
 static void __exit snoop_exit(void)
 {
+	snoop_push_exit();
 	cancel_delayed_work_sync(&snoop_gc_work);
 	unregister_pernet_subsys(&snoop_net_ops);
 	snoop_path_exit();

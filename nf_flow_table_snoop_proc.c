@@ -50,13 +50,10 @@ static void snoop_seq_entry(struct seq_file *seq,
 	unsigned long block = (READ_ONCE(entry->port->block) |
 			       READ_ONCE(entry->hop->block)) &
 			      NF_SNOOP_DOOR_XDP;
-	struct nf_flowmap_key key = {};
+	struct nf_flowmap_key key;
 	unsigned int i;
 
-	memcpy(&key, &entry->head, sizeof(entry->head));
-	memcpy(key.encap, &entry->encap, sizeof(key.encap));
-	*(u32 *)&key.sport = entry->ports;
-	memcpy(&key.addrs, &entry->ip4, sizeof(entry->ip4));
+	snoop_entry_key(entry, &key);
 
 	seq_printf(seq, "%s %s iif=%u",
 		   key.l3proto == AF_INET ? "ipv4" : "ipv6",
@@ -68,8 +65,8 @@ static void snoop_seq_entry(struct seq_file *seq,
 		seq_printf(seq, " src=%pI4 dst=%pI4", &key.addrs.ip4.saddr,
 			   &key.addrs.ip4.daddr);
 	else
-		seq_printf(seq, " src=%pI6c dst=%pI6c", &entry->ip6[0],
-			   &entry->ip6[4]);
+		seq_printf(seq, " src=%pI6c dst=%pI6c", key.addrs.ip6.saddr,
+			   key.addrs.ip6.daddr);
 	seq_printf(seq, " sport=%u dport=%u dir=%s oif=%u mtu=%u nat=%u packets=%llu bytes=%llu",
 		   ntohs(key.sport), ntohs(key.dport),
 		   value->flags & NF_FLOWMAP_F_REPLY ? "reply" : "original",
@@ -102,7 +99,7 @@ static const struct seq_operations snoop_seq_ops = {
 	.show	= snoop_seq_show,
 };
 
-static u64 snoop_sum_stat(const struct net *net, unsigned int stat)
+u64 snoop_sum_stat(const struct net *net, unsigned int stat)
 {
 	u64 sum = 0;
 	int cpu;

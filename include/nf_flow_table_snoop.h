@@ -41,5 +41,9 @@ enum nf_snoop_block {
 const struct nf_flowmap_value *
 nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 		     u32 door);
+int nf_flow_snoop_next(const struct net *net, const struct nf_flowmap_key *key,
+		       struct nf_flowmap_key *next);
+int nf_flow_snoop_delete(struct net *net, const struct nf_flowmap_key *key);
+u64 nf_flow_snoop_mem_usage(const struct net *net);
 
 #endif /* _NF_FLOW_TABLE_SNOOP_H */

@@ -107,7 +107,8 @@ struct snoop_answer {
  * One direction of a flow.  What a lookup of IPv4 reads stands in the first
  * three cache lines.
  *
- * What came from the key, @value but for its counters, @port, @hop and @ct do not change once
+ * What came from the key, @value but for its counters, @port, @hop, @ct and
+ * @pushed do not change once
  * the entry is in the table.  The others are written by whoever checks the
  * entry; two that do so at once write the same.
  */
@@ -127,6 +128,7 @@ struct snoop_entry {
 	u32			checked;	/* jiffies */
 	u32			ct_timeout;
 	u32			generation;
+	bool			pushed;
 
 	__be32			ip6[8];
 	struct rcu_head		rcu;
@@ -171,6 +173,35 @@ static inline u64 snoop_next_bucket(u64 bucket)
 	return bucket;
 }
 
+/* nf_flow_table_snoop.c */
+u32 snoop_bucket(const struct net *net, const struct nf_flowmap_key *key);
+bool snoop_key_is_valid(const struct nf_flowmap_key *key);
+void snoop_entry_key(const struct snoop_entry *entry,
+		     struct nf_flowmap_key *key);
+void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
+			struct nf_flowmap_key *key);
+struct snoop_entry *snoop_entry_find(const struct net *net,
+				     const struct nf_flowmap_key *key,
+				     u32 bucket);
+struct snoop_entry *snoop_pull(struct net *net,
+			       const struct nf_flowmap_key *packet, u32 now);
+void snoop_flow_remove(struct net *net, const struct flow_offload *flow);
+
+/* nf_flow_table_snoop_push.c */
+#ifdef CONFIG_NF_FLOW_TABLE_SNOOP
+int snoop_push_init(void);
+void snoop_push_exit(void);
+#else
+static inline int snoop_push_init(void)
+{
+	return 0;
+}
+
+static inline void snoop_push_exit(void)
+{
+}
+#endif
+
 /* nf_flow_table_snoop_path.c */
 bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	       struct snoop_answer *answer);
@@ -187,6 +218,7 @@ int snoop_path_init(void);
 void snoop_path_exit(void);
 
 /* nf_flow_table_snoop_proc.c */
+u64 snoop_sum_stat(const struct net *net, unsigned int stat);
 int snoop_proc_init(struct net *net);
 void snoop_proc_exit(struct net *net);
 

@@ -13,6 +13,7 @@
 #include <linux/netdevice.h>
 #include <linux/version.h>
 #include <net/ip6_fib.h>
+#include <net/netfilter/nf_flow_table.h>
 #include <net/pkt_cls.h>
 #include <net/route.h>
 #include <net/sch_generic.h>
@@ -55,6 +56,16 @@
 #ifndef dst_rtable
 #define dst_rtable(_ptr) container_of_const(_ptr, struct rtable, dst)
 #endif
+
+/* Does the kernel tell us of @flowtable's flows?  A patch of ours, patches/. */
+static inline bool compat_is_snooped(const struct nf_flowtable *flowtable)
+{
+#ifdef CONFIG_NF_FLOW_TABLE_SNOOP
+	return nf_flowtable_snoop(flowtable);
+#else
+	return false;
+#endif
+}
 
 /*
  * Is there a filter at tc ingress (egress) of @dev?  A clsact qdisc without a

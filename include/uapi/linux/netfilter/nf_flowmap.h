@@ -11,6 +11,12 @@
 
 #include <linux/types.h>
 
+/*
+ * The map type that the flowmap module registers, on kernels where modules can;
+ * the first of the range that is theirs.
+ */
+#define BPF_MAP_TYPE_FLOWMAP	64
+
 /* Tags that a frame may carry between Ethernet and IP; more stay on the stack. */
 #define NF_FLOWMAP_ENCAP_MAX	2
 

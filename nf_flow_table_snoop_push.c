@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Push: on a kernel with our series, flowtables with the snoop flag tell of
+ * their flows.  An entry is there before the flow's next packet, and has gone
+ * before the flow's teardown returns, so that nobody needs to look at conntrack
+ * in between.
+ */
+#include <net/netfilter/nf_conntrack.h>
+
+#include "nf_flowmap_compat.h"
+#include "nf_flow_table_snoop_internal.h"
+
+/*
+ * Where an entry cannot be had now, say because a neighbour is not resolved, the
+ * first packet asks for it.
+ *
+ * Context: BH disabled, RCU read lock, the flow's lock.
+ */
+static void snoop_push_add(struct nf_flowtable *flowtable,
+			   struct flow_offload *flow)
+{
+	struct net *net = nf_ct_net(flow->ct);
+	struct nf_flowmap_key key;
+	int dir;
+
+	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
+		snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
+		snoop_pull(net, &key, jiffies);
+	}
+}
+
+/*
+ * The flow is marked already: an entry that is being built now is not put into
+ * the table, or is taken out again; see snoop_entry_update().
+ *
+ * Context: BH disabled, RCU read lock, the flow's lock.
+ */
+static void snoop_push_teardown(struct flow_offload *flow)
+{
+	snoop_flow_remove(nf_ct_net(flow->ct), flow);
+}
+
+/* Entries hold nothing of the flow itself. */
+static void snoop_push_free(struct flow_offload *flow)
+{
+}
+
+static struct nf_flow_snoop_ops snoop_push_ops = {
+	.add		= snoop_push_add,
+	.teardown	= snoop_push_teardown,
+	.free		= snoop_push_free,
+};
+
+int snoop_push_init(void)
+{
+	return nf_flow_snoop_register(&snoop_push_ops);
+}
+
+void snoop_push_exit(void)
+{
+	nf_flow_snoop_unregister(&snoop_push_ops);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The entries of a netns one by one, for the map type. */
+#include <linux/export.h>
+#include <linux/rculist.h>
+
+#include "nf_flowmap_compat.h"
+#include "nf_flow_table_snoop_internal.h"
+
+static struct snoop_entry *snoop_entry_of(const struct net *net,
+					  struct hlist_node *node)
+{
+	struct snoop_entry *entry = hlist_entry_safe(node, struct snoop_entry,
+						     node);
+
+	hlist_for_each_entry_from_rcu(entry, node)
+		if (entry->net == net)
+			return entry;
+
+	return NULL;
+}
+
+/**
+ * nf_flow_snoop_next() - the entry after @key
+ * @net: whose entries
+ * @key: where the walk is; NULL for its start
+ * @next: the key of the next entry
+ *
+ * Entries stay in their order, so that a walk ends however many come and go
+ * meanwhile; one whose place has gone goes on behind it.
+ *
+ * Context: RCU read lock.
+ * Return: 0, or -ENOENT at the end.
+ */
+int nf_flow_snoop_next(const struct net *net, const struct nf_flowmap_key *key,
+		       struct nf_flowmap_key *next)
+{
+	struct snoop_entry *entry = NULL;
+	u64 bucket = -1;
+
+	if (key) {
+		bucket = snoop_bucket(net, key);
+		entry = snoop_entry_find(net, key, bucket);
+		if (entry)
+			entry = snoop_entry_of(net, rcu_dereference(hlist_next_rcu(&entry->node)));
+	}
+
+	while (!entry) {
+		bucket = snoop_next_bucket(bucket);
+		if (bucket >> snoop_table.bits)
+			return -ENOENT;
+		entry = snoop_entry_of(net, rcu_dereference(hlist_first_rcu(&snoop_table.buckets[bucket])));
+	}
+
+	snoop_entry_key(entry, next);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(nf_flow_snoop_next);
+
+/**
+ * nf_flow_snoop_delete() - give a flow back to the stack
+ * @net: the flow's netns
+ * @key: a packet of the flow, in either direction
+ *
+ * Context: RCU read lock, BH disabled.
+ * Return: 0, -ENOENT if no flowtable of the receiving device has the flow.
+ */
+int nf_flow_snoop_delete(struct net *net, const struct nf_flowmap_key *key)
+{
+	struct snoop_answer answer;
+
+	if (!snoop_key_is_valid(key) || !snoop_ask(net, key, &answer))
+		return -ENOENT;
+
+	flow_offload_teardown(answer.flow);
+	snoop_flow_remove(net, answer.flow);
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(nf_flow_snoop_delete);
+
+/**
+ * nf_flow_snoop_mem_usage() - bytes that the entries of a netns take
+ * @net: the netns
+ */
+u64 nf_flow_snoop_mem_usage(const struct net *net)
+{
+	u64 entries = snoop_sum_stat(net, SNOOP_STAT_insert) -
+		      snoop_sum_stat(net, SNOOP_STAT_remove);
+
+	return entries * sizeof(struct snoop_entry);
+}
+EXPORT_SYMBOL_GPL(nf_flow_snoop_mem_usage);
