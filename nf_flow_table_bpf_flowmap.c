@@ -60,8 +60,8 @@ bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key, u32 key__sz,
  * @key__sz: sizeof(struct nf_flowmap_key)
  * @rdonly_buf_size: see bpf_xdp_flowmap_lookup()
  *
- * What the program redirects goes through the egress device's chains, filters
- * and qdisc, so that these do not keep a flow on the stack here.
+ * What the program redirects goes through the egress device's tc filters and
+ * qdisc, so that these do not keep a flow on the stack here.
  *
  * Context: BH disabled, as tc programs run.
  * Return: see bpf_xdp_flowmap_lookup().

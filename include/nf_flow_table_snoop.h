@@ -28,14 +28,16 @@ enum nf_snoop_block {
 
 /*
  * An skb brings its tag and the state of its checksum along, and goes through
- * the egress hooks and the qdisc by itself.
+ * the filters at tc egress and the qdisc by itself.  It skips egress chains:
+ * sch_handle_ingress() says so for all that a program there redirects.
  */
 #define NF_SNOOP_DOOR_SKB	(NF_SNOOP_GONE | NF_SNOOP_IN_CHAIN |	\
-				 NF_SNOOP_OUT_DOWN | NF_SNOOP_OUT_NEIGH)
+				 NF_SNOOP_OUT_DOWN | NF_SNOOP_OUT_NEIGH | \
+				 NF_SNOOP_OUT_CHAIN)
 #define NF_SNOOP_DOOR_XDP	(NF_SNOOP_DOOR_SKB | NF_SNOOP_IN_TC |	\
 				 NF_SNOOP_IN_VLAN | NF_SNOOP_IN_CSUM |	\
-				 NF_SNOOP_OUT_CHAIN | NF_SNOOP_OUT_TC |	\
-				 NF_SNOOP_OUT_QDISC | NF_SNOOP_OUT_XMIT)
+				 NF_SNOOP_OUT_TC | NF_SNOOP_OUT_QDISC |	\
+				 NF_SNOOP_OUT_XMIT)
 #define NF_SNOOP_DOOR_XDP_FRAGS	(NF_SNOOP_DOOR_XDP | NF_SNOOP_OUT_FRAGS)
 
 const struct nf_flowmap_value *
