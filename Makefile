@@ -31,7 +31,7 @@ modules: deps
 	@for k in $(KERNELS); do tools/vm/modules $$k >/dev/null || exit 1; done
 
 tools: deps
-	@$(MAKE) -s -C tools/flowmap
+	@for m in tools/*/Makefile; do $(MAKE) -s -C $${m%/Makefile} || exit 1; done
 	@mkdir -p build/selftests
 	@$(MAKE) -s -C selftests OUTPUT=$(CURDIR)/build/selftests
 

@@ -9,7 +9,7 @@ build_dir=$root_dir/build
 PATH=$PATH:/usr/sbin:/sbin
 # A make that called must not lend its flags and variables to the kernel's.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
-cache_dir=${FLOWMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flowmap}
+cache_dir=$(realpath -m "${FLOWMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flowmap}")
 
 # Kernel log lines that no test may leave behind.
 splat_re='(BUG|WARNING|UBSAN|KASAN|KFENCE|KCSAN): |Oops|Call Trace|Kernel panic|general protection fault'
