@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cost: sends frames that are born as XDP frames, so that nothing is paid for
+ * bench: sends frames that are born as XDP frames, so that nothing is paid for
  * making them, and tells the time that they took all the way.  In a virtual
  * machine with one processor and QEMU's -icount shift=0 a nanosecond is an
  * instruction.
@@ -15,27 +15,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
 
-#include "cost.skel.h"
+#include "bench.skel.h"
 #include "frame.h"
+#include "upstream.skel.h"
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
 static const char usage[] =
-	"cost send DEV DSTMAC SADDR DADDR SPORT DPORT COUNT   time of each packet, in ns\n"
-	"cost sink DEV                                        drop what DEV receives\n"
-	"cost redirect DEV TO                                 send it out of TO\n";
+	"bench send DEV DSTMAC SADDR DADDR SPORT DPORT COUNT  time of a packet, in ns\n"
+	"bench sink DEV                 drop what DEV receives\n"
+	"bench redirect DEV TO          send it out of TO\n"
+	"bench upstream DEV             forward it with bpf_xdp_flow_lookup()\n";
 
 [[gnu::format(printf, 1, 2)]]
 static void die(const char *fmt, ...)
 {
 	va_list args;
 
-	fputs("cost: ", stderr);
+	fputs("bench: ", stderr);
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);
@@ -63,9 +64,9 @@ static in_addr_t parse_ip(const char *text)
 	return addr.s_addr;
 }
 
-static struct cost_bpf *open_programs(void)
+static struct bench_bpf *open_programs(void)
 {
-	struct cost_bpf *skel = cost_bpf__open();
+	struct bench_bpf *skel = bench_bpf__open();
 
 	if (!skel)
 		die("cannot open the programs: %s", strerror(errno));
@@ -73,9 +74,9 @@ static struct cost_bpf *open_programs(void)
 	return skel;
 }
 
-static void load_programs(struct cost_bpf *skel)
+static void load_programs(struct bench_bpf *skel)
 {
-	int err = cost_bpf__load(skel);
+	int err = bench_bpf__load(skel);
 
 	if (err)
 		die("cannot load the programs: %s", strerror(-err));
@@ -143,25 +144,29 @@ static void build_frame(unsigned char *frame, char **args)
 	memcpy(frame + sizeof(eth) + sizeof(ip), &udp, sizeof(udp));
 }
 
-static long long now(void)
+/*
+ * From the first packet of the first batch to the first of the last one:
+ * setting up and waiting for the end are not the packets' business.
+ */
+static void print_cost(const struct bench_bpf *skel, int count)
 {
-	struct timespec ts;
+	int batches = (count - 1) / BATCH_SIZE;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+	if (batches)
+		printf("%llu\n", (skel->bss->last - skel->bss->first) /
+				 (batches * BATCH_SIZE));
 }
 
 static void cmd_send(char **args)
 {
-	struct cost_bpf *skel = open_programs();
+	struct bench_bpf *skel = open_programs();
 	struct bpf_test_run_opts opts = {
 		.sz = sizeof(opts),
 		.data_size_in = FRAME_SIZE,
 		.repeat = atoi(args[6]),
+		.batch_size = BATCH_SIZE,
 		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
 	};
-	long long start;
 	int err;
 
 	if (opts.repeat < 1)
@@ -172,32 +177,41 @@ static void cmd_send(char **args)
 	load_programs(skel);
 
 	opts.data_in = skel->bss->frame;
-	start = now();
-	err = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.cost_send),
+	err = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.bench_send),
 				     &opts);
 	if (err)
 		die("cannot send: %s", strerror(-err));
-	printf("%lld\n", (now() - start) / opts.repeat);
-	cost_bpf__destroy(skel);
+	print_cost(skel, opts.repeat);
+	bench_bpf__destroy(skel);
 }
 
 static void cmd_sink(char **args)
 {
-	struct cost_bpf *skel = open_programs();
+	struct bench_bpf *skel = open_programs();
 
 	load_programs(skel);
-	put_on(args[0], skel->progs.cost_sink);
-	cost_bpf__destroy(skel);
+	put_on(args[0], skel->progs.bench_sink);
+	bench_bpf__destroy(skel);
 }
 
 static void cmd_redirect(char **args)
 {
-	struct cost_bpf *skel = open_programs();
+	struct bench_bpf *skel = open_programs();
 
 	skel->bss->ifindex = dev_index(args[1]);
 	load_programs(skel);
-	put_on(args[0], skel->progs.cost_redirect);
-	cost_bpf__destroy(skel);
+	put_on(args[0], skel->progs.bench_redirect);
+	bench_bpf__destroy(skel);
+}
+
+static void cmd_upstream(char **args)
+{
+	struct upstream_bpf *skel = upstream_bpf__open_and_load();
+
+	if (!skel)
+		die("cannot load the program: has this kernel bpf_xdp_flow_lookup()?");
+	put_on(args[0], skel->progs.bench_upstream);
+	upstream_bpf__destroy(skel);
 }
 
 int main(int argc, char **argv)
@@ -210,6 +224,7 @@ int main(int argc, char **argv)
 		{ "send", 7, cmd_send },
 		{ "sink", 1, cmd_sink },
 		{ "redirect", 2, cmd_redirect },
+		{ "upstream", 1, cmd_upstream },
 	};
 	size_t i;
 
