@@ -174,6 +174,7 @@ out:
  */
 bool snoop_port_check(struct snoop_port *port, u32 now)
 {
+	/* pairs with the release below: what the scan wrote comes with it */
 	u32 checked = smp_load_acquire(&port->checked);
 
 	if (checked == now)
@@ -182,7 +183,7 @@ bool snoop_port_check(struct snoop_port *port, u32 now)
 		return now - checked <= 1;
 
 	snoop_port_scan(port);
-	smp_store_release(&port->checked, now);
+	smp_store_release(&port->checked, now); /* pairs with the acquire above */
 	spin_unlock(&port->lock);
 
 	return true;
@@ -365,6 +366,7 @@ static u32 snoop_hop_scan(const struct snoop_hop *hop)
 /* As snoop_port_check(). */
 bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 {
+	/* pairs with the release below */
 	u32 checked = smp_load_acquire(&hop->checked), gone;
 
 	if (checked == now)
@@ -374,7 +376,7 @@ bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 
 	gone = hop->block & NF_SNOOP_GONE;
 	WRITE_ONCE(hop->block, gone ?: snoop_hop_scan(hop));
-	smp_store_release(&hop->checked, now);
+	smp_store_release(&hop->checked, now); /* pairs with the acquire above */
 	spin_unlock(&hop->lock);
 
 	return true;

@@ -14,8 +14,10 @@ static const char * const snoop_stat_names[] = {
 #undef SNOOP_STAT_NAME
 	/* in the order of enum nf_snoop_block */
 	"gone", "netdev_chain", "tc_ingress", "rx_vlan_offload",
-	"peer_tx_checksum", "link_down", "neigh_down", "egress_chain", "tc_egress", "qdisc", "no_xdp_xmit", "no_xdp_frags",
+	"peer_tx_checksum", "link_down", "neigh_down", "egress_chain",
+	"tc_egress", "qdisc", "no_xdp_xmit", "no_xdp_frags",
 };
+
 static_assert(ARRAY_SIZE(snoop_stat_names) == SNOOP_STAT_MAX);
 static_assert(NF_SNOOP_OUT_FRAGS == BIT(SNOOP_STAT_MAX - SNOOP_STAT_BLOCK - 1));
 

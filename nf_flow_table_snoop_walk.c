@@ -6,12 +6,14 @@
 #include "nf_flowmap_compat.h"
 #include "nf_flow_table_snoop_internal.h"
 
-static struct snoop_entry *snoop_entry_of(const struct net *net,
-					  struct hlist_node *node)
+/* The first entry of @net from @link on. */
+static struct snoop_entry *snoop_entry_from(const struct net *net,
+					    struct hlist_node __rcu **link)
 {
-	struct snoop_entry *entry = hlist_entry_safe(node, struct snoop_entry,
-						     node);
+	struct snoop_entry *entry;
 
+	entry = hlist_entry_safe(rcu_dereference(*link), struct snoop_entry,
+				 node);
 	hlist_for_each_entry_from_rcu(entry, node)
 		if (entry->net == net)
 			return entry;
@@ -41,14 +43,14 @@ int nf_flow_snoop_next(const struct net *net, const struct nf_flowmap_key *key,
 		bucket = snoop_bucket(net, key);
 		entry = snoop_entry_find(net, key, bucket);
 		if (entry)
-			entry = snoop_entry_of(net, rcu_dereference(hlist_next_rcu(&entry->node)));
+			entry = snoop_entry_from(net, &hlist_next_rcu(&entry->node));
 	}
 
 	while (!entry) {
 		bucket = snoop_next_bucket(bucket);
 		if (bucket >> snoop_table.bits)
 			return -ENOENT;
-		entry = snoop_entry_of(net, rcu_dereference(hlist_first_rcu(&snoop_table.buckets[bucket])));
+		entry = snoop_entry_from(net, &hlist_first_rcu(&snoop_table.buckets[bucket]));
 	}
 
 	snoop_entry_key(entry, next);

@@ -81,6 +81,7 @@ struct snoop_hop_id {
 	u8			l2[ETH_HLEN];
 	u8			zero[2];
 };
+
 static_assert(sizeof(struct snoop_hop_id) ==
 	      offsetofend(struct snoop_hop_id, zero));
 
@@ -133,11 +134,12 @@ struct snoop_entry {
 	__be32			ip6[8];
 	struct rcu_head		rcu;
 } ____cacheline_aligned_in_smp;
+
 static_assert(sizeof(struct snoop_entry) <= 256);
 
-/* A part of the hash table with its own lock. */
+/* A part of the hash table. */
 struct snoop_region {
-	spinlock_t		lock;
+	spinlock_t		lock;	/* orders its writers */
 	unsigned int		used;
 } ____cacheline_aligned_in_smp;
 

@@ -22,7 +22,7 @@
 #error "flowmap needs Linux 6.1 or newer: kfuncs that return memory"
 #endif
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-#error "flowmap was not tried on this kernel: check struct flow_offload and this header, then raise the bound"
+#error "flowmap knows no kernel as new as this: compare the headers, then raise the bound"
 #endif
 
 /* "bpf: Add __bpf_kfunc tag for marking kernel functions as kfuncs", 6.3 */

@@ -83,8 +83,8 @@ check_l4(const void *l4, const void *end, __u8 proto, __u8 ttl)
 
 /* Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED with @value set. */
 static __always_inline enum flowmap_reason
-lookup(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4,
-       const struct nf_flowmap_value **value)
+look_up(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4,
+	const struct nf_flowmap_value **value)
 {
 	const struct tcphdr *tcp = l4;
 
@@ -124,7 +124,7 @@ forward_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u8 proto,
 		return reason;
 
 	copy8(&key.addrs.ip4, &ip->saddr);
-	reason = lookup(ctx, &key, l4, &value);
+	reason = look_up(ctx, &key, l4, &value);
 	if (reason)
 		return reason;
 
@@ -162,7 +162,7 @@ forward_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u8 proto,
 		return reason;
 
 	copy_ipv6_addrs(&key.addrs.ip6, &ip->saddr);
-	reason = lookup(ctx, &key, l4, &value);
+	reason = look_up(ctx, &key, l4, &value);
 	if (reason)
 		return reason;
 
