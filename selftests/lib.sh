@@ -20,6 +20,8 @@ client='' router='' server=''
 namespaces=()
 # A process in each namespace.
 declare -A keeper=()
+# The process of each capture, by its file.
+declare -A capturing=()
 tmp=$(mktemp -d)
 
 ok()
@@ -136,7 +138,7 @@ new_ns()
 	local var
 
 	for var in "$@"; do
-		printf -v "$var" '%s' "flowmap-$var-${tmp##*.}"
+		printf -v "$var" '%s' "flowmap-$var-${tmp##*.}-${#namespaces[@]}"
 		ip netns add "${!var}"
 		namespaces+=("${!var}")
 		ip netns exec "${!var}" sysctl -q net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0
@@ -256,6 +258,35 @@ crafted_flows()
 	ip -n "$router" neigh add 10.0.1.9 lladdr "${mac[c0]}" dev r0 nud permanent
 	ip -n "$router" neigh add fd00:1::9 lladdr "${mac[c0]}" dev r0 nud permanent
 	r sysctl -q net.netfilter.nf_conntrack_tcp_be_liberal=1
+}
+
+# capture NS DEV FILE [COUNT]: the frames that arrive there, until captured; of COUNT, where that is more than 100, only a hash
+capture()
+{
+	background "$1" wire capture "$2" "${4:-100}" >"$3"
+	capturing[$3]=$!
+	busywait 5000 grep -q ready "$3"
+}
+
+# captured FILE FRAMES: ends it, when so many have come, or too long after that
+captured()
+{
+	busywait 5000 has_captured "$1" "$2" || true
+	sleep 0.1
+	kill "${capturing[$1]}" 2>/dev/null || true
+	busywait 5000 grep -q ' frames, hash ' "$1"
+	sed -i '/^ready$/d' "$1"
+}
+
+has_captured()
+{
+	grep -q ' frames, hash ' "$1" || [ "$(grep -c '^[0-9a-f]*$' "$1")" -ge "$2" ]
+}
+
+# frames FILE: those that were captured there
+frames()
+{
+	grep '^[0-9a-f]*$' "$1" || true
 }
 
 # passed REASON DEV...: packets that the programs on the router's devices counted for this reason

@@ -16,11 +16,13 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -336,13 +338,19 @@ static void parse_one(struct spec *spec, char *arg)
 	usage("unknown field");
 }
 
-/* Returns the arguments after those of one frame and the "--" behind them. */
+/* Returns the "--" behind the arguments of one frame, or the end. */
 static char **parse(struct spec *spec, char **args)
 {
 	for (; *args && strcmp(*args, "--"); args++)
 		parse_one(spec, *args);
 
-	return *args ? args + 1 : args;
+	return args;
+}
+
+/* The same for what stands behind a "--", or for nothing. */
+static char **parse_next(struct spec *spec, char **args)
+{
+	return *args ? parse(spec, args + 1) : args;
 }
 
 static void preset(struct spec *spec)
@@ -394,8 +402,8 @@ static void print_frame(const uint8_t *bytes, size_t len)
 }
 
 /*
- * Without "--" one frame; with it, one for each part after the first.  Prints
- * what it sends.
+ * Without "--" one frame; with it, one for each part behind a "--", and what
+ * stands before holds for all.  Prints what it sends.
  */
 static int cmd_send(char **args)
 {
@@ -407,7 +415,7 @@ static int cmd_send(char **args)
 	args = parse(&common, args + 1);
 	do {
 		spec = common;
-		args = parse(&spec, args);
+		args = parse_next(&spec, args);
 		build(&frame, &spec, NULL, spec.field[LEN]);
 		send_frame(fd, &frame);
 		print_frame(frame.bytes, frame.len);
@@ -477,7 +485,7 @@ static int cmd_stream(char **args)
 	preset(&spec);
 	args = parse(&spec, args + 2);
 	other = spec;
-	parse(&other, args);
+	parse_next(&other, args);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (seq = 0; seq < count; seq++) {
 		now = now_us(CLOCK_MONOTONIC);
@@ -512,41 +520,43 @@ static bool is_test_frame(const uint8_t *bytes, size_t len)
 	return proto != IPPROTO_ICMPV6;
 }
 
-static ssize_t receive(int fd, uint8_t *bytes, int timeout_ms)
+static int open_sigterm(void)
 {
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	sigset_t set;
 
-	if (poll(&pollfd, 1, timeout_ms) <= 0)
-		return -1;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 
-	return recv(fd, bytes, FRAME_MAX, MSG_TRUNC);
+	return signalfd(-1, &set, 0);
 }
 
 /*
- * Prints up to a number of frames, or only a hash of them where there are many;
- * ends early when nothing has come for a while.
+ * Until SIGTERM, or COUNT frames have come.  Prints each frame, or only a
+ * hash of all where there are many.
  */
 static int cmd_capture(char **args)
 {
-	int fd = open_dev(args[0], ETH_P_ALL), timeout_ms = atoi(args[2]);
+	struct pollfd pollfds[] = {
+		{ .fd = open_dev(args[0], ETH_P_ALL), .events = POLLIN },
+		{ .fd = open_sigterm(), .events = POLLIN },
+	};
 	unsigned int count = 0, max = atoi(args[1]);
-	bool print = max < PRINT_MAX;
 	uint64_t hash = 0xcbf29ce484222325ULL;
 	uint8_t bytes[FRAME_MAX];
 	ssize_t len, i;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	puts("ready");
-	fflush(stdout);
-	while (count < max) {
-		len = receive(fd, bytes, timeout_ms);
-		if (len < 0)
-			break;
-		if (!is_test_frame(bytes, len))
+	while (count < max && poll(pollfds, ARRAY_SIZE(pollfds), -1) > 0 &&
+	       pollfds[0].revents & POLLIN) {
+		len = recv(pollfds[0].fd, bytes, sizeof(bytes), 0);
+		if (len < 0 || !is_test_frame(bytes, len))
 			continue;
 		count++;
 		for (i = 0; i < len; i++)
 			hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
-		if (print)
+		if (max <= PRINT_MAX)
 			print_frame(bytes, len);
 	}
 	printf("%u frames, hash %016" PRIx64 "\n", count, hash);
@@ -639,7 +649,7 @@ static const struct {
 	{ "send", "DEV NAME=VALUE... [-- NAME=VALUE...]...", 2, cmd_send },
 	{ "sweep", "DEV STEP NAME=VALUE...", 3, cmd_sweep },
 	{ "stream", "DEV COUNT NAME=VALUE... [-- NAME=VALUE...]", 3, cmd_stream },
-	{ "capture", "DEV COUNT TIMEOUT-MS", 3, cmd_capture },
+	{ "capture", "DEV COUNT", 2, cmd_capture },
 	{ "log", "TIMEOUT-MS DEV...", 2, cmd_log },
 };
 
