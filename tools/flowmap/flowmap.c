@@ -17,7 +17,6 @@
 struct options {
 	bool json;
 	bool verbose;
-	const char *mode;
 };
 
 struct command {
@@ -26,7 +25,6 @@ struct command {
 	const char *help;
 	int min_args;
 	int max_args;
-	bool takes_mode;
 	bool needs_bpf;
 	int (*run)(const struct options *opt, char **args, int count);
 };
@@ -58,12 +56,7 @@ static void json_names(const char *what, char **names, int count)
 
 static int cmd_attach(const struct options *opt, char **args, int count)
 {
-	bool generic = opt->mode && !strcmp(opt->mode, "generic");
-
-	if (opt->mode && !generic && strcmp(opt->mode, "native"))
-		return fail("use native or generic", "unknown mode '%s'",
-			    opt->mode);
-	if (xdp_attach(args, count, generic))
+	if (xdp_attach(args, count))
 		return -1;
 	if (opt->json)
 		json_names("attached", args, count);
@@ -103,10 +96,10 @@ static int cmd_help(const struct options *opt, char **args, int count);
 
 static const struct command commands[] = {
 	{
-		.name = "attach", .args = "[-m native|generic] DEV...",
-		.help = "put the fast path on devices, in the driver or above it",
+		.name = "attach", .args = "DEV...",
+		.help = "put the fast path on devices",
 		.min_args = 1, .max_args = INT_MAX,
-		.takes_mode = true, .needs_bpf = true, .run = cmd_attach,
+		.needs_bpf = true, .run = cmd_attach,
 	}, {
 		.name = "detach", .args = "DEV...",
 		.help = "take the fast path off devices",
@@ -155,13 +148,12 @@ static int parse_options(struct options *opt, int argc, char **argv)
 	static const struct option names[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "verbose", no_argument, NULL, 'v' },
-		{ "mode", required_argument, NULL, 'm' },
 		{}
 	};
 	int c;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":jvm:", names, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "jv", names, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			opt->json = true;
@@ -169,12 +161,6 @@ static int parse_options(struct options *opt, int argc, char **argv)
 		case 'v':
 			opt->verbose = true;
 			break;
-		case 'm':
-			opt->mode = optarg;
-			break;
-		case ':':
-			return fail(SEE_HELP, "'%s' needs a value",
-				    argv[optind - 1]);
 		default:
 			return fail(SEE_HELP, "unknown option '%s'",
 				    argv[optind - 1]);
@@ -191,8 +177,6 @@ static int run(const struct command *cmd, const struct options *opt,
 		return fail(SEE_HELP, "%s: no device named", cmd->name);
 	if (count > cmd->max_args)
 		return fail(SEE_HELP, "%s: takes no argument", cmd->name);
-	if (opt->mode && !cmd->takes_mode)
-		return fail(SEE_HELP, "%s: takes no mode", cmd->name);
 	if (cmd->needs_bpf && xdp_init(opt->verbose))
 		return -1;
 

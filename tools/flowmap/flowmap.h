@@ -17,7 +17,6 @@
  * @ifindex: of the device
  * @prog_id: of the program, 0 where there is none
  * @prog_fd: of the program, -1 where there is none; see xdp_close()
- * @generic: attached in generic mode, not in the driver
  * @ours: the program is flowmap's
  * @prog_name: of the program
  */
@@ -26,7 +25,6 @@ struct flowmap_dev {
 	int	ifindex;
 	__u32	prog_id;
 	int	prog_fd;
-	bool	generic;
 	bool	ours;
 	char	prog_name[16];
 };
@@ -38,7 +36,7 @@ int fail(const char *remedy, const char *cause, ...);
 /* All of these return 0, or -1 after fail(). */
 int xdp_init(bool verbose);
 int xdp_query(struct flowmap_dev *dev, const char *name);
-int xdp_attach(char **names, int count, bool generic);
+int xdp_attach(char **names, int count);
 int xdp_detach(char **names, int count);
 int xdp_read_stats(const struct flowmap_dev *dev, struct flowmap_stats *sum);
 int show_stats(bool json, char **names, int count);

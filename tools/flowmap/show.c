@@ -54,20 +54,17 @@ void json_member(bool first, const char *name, const char *value)
 /* The devices that @dev shares its program with, itself first. */
 static void print_devices(bool json, const struct flowmap_dev *dev, int count)
 {
-	const char *mode;
 	int i;
 
 	for (i = 0; i < count; i++) {
 		if (dev[i].prog_id != dev->prog_id)
 			continue;
-		mode = dev[i].generic ? "generic" : "native";
 		if (!json) {
-			printf("%s%s (%s)", i ? ", " : "", dev[i].name, mode);
+			printf("%s%s", i ? ", " : "", dev[i].name);
 			continue;
 		}
 		printf("%s{", i ? "," : "");
 		json_member(true, "name", dev[i].name);
-		json_member(false, "mode", mode);
 		putchar('}');
 	}
 }

@@ -139,7 +139,6 @@ int xdp_query(struct flowmap_dev *dev, const char *name)
 			    name, strerror(errno));
 
 	dev->prog_id = opts.drv_prog_id ?: opts.skb_prog_id ?: opts.prog_id;
-	dev->generic = dev->prog_id == opts.skb_prog_id;
 
 	return dev->prog_id ? prog_query(dev) : 0;
 }
@@ -221,7 +220,7 @@ static int fail_load(int err)
 		    "the kernel refuses the XDP program: %s", strerror(err));
 }
 
-static int fail_attach(const struct flowmap_dev *dev, bool generic, int err)
+static int fail_attach(const struct flowmap_dev *dev, int err)
 {
 	const char *why = extack[0] ? extack : strerror(err);
 
@@ -231,8 +230,8 @@ static int fail_attach(const struct flowmap_dev *dev, bool generic, int err)
 		return fail("detach it, or name the device once",
 			    "%s: an XDP program is already attached",
 			    dev->name);
-	if (err == EOPNOTSUPP && !generic)
-		return fail("try '-m generic'",
+	if (err == EOPNOTSUPP)
+		return fail("leave it to the flowtable",
 			    "%s: its driver cannot run the XDP program (%s)",
 			    dev->name, why);
 
@@ -241,28 +240,29 @@ static int fail_attach(const struct flowmap_dev *dev, bool generic, int err)
 }
 
 /* Whoever replaced the program in the meantime keeps theirs. */
-static int detach_one(const struct flowmap_dev *dev, int prog_fd, bool generic)
+static int detach_one(const struct flowmap_dev *dev, int prog_fd)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = prog_fd);
 
-	return bpf_xdp_detach(dev->ifindex, generic ? XDP_FLAGS_SKB_MODE :
-			      XDP_FLAGS_DRV_MODE, &opts);
+	return bpf_xdp_detach(dev->ifindex, XDP_FLAGS_DRV_MODE, &opts);
 }
 
-static int attach_all(const struct flowmap_dev *devs, int count, int prog_fd,
-		      bool generic)
+/*
+ * In the driver only.  Generic XDP comes after GRO: what that merged, with a
+ * checksum left for the device to finish, would be sent on as it is.
+ */
+static int attach_all(const struct flowmap_dev *devs, int count, int prog_fd)
 {
-	__u32 flags = XDP_FLAGS_UPDATE_IF_NOEXIST |
-		      (generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+	const __u32 flags = XDP_FLAGS_UPDATE_IF_NOEXIST | XDP_FLAGS_DRV_MODE;
 	int err, i;
 
 	for (i = 0; i < count; i++) {
 		extack[0] = '\0';
 		err = bpf_xdp_attach(devs[i].ifindex, prog_fd, flags, NULL);
 		if (err) {
-			fail_attach(&devs[i], generic, -err);
+			fail_attach(&devs[i], -err);
 			while (i--)
-				detach_one(&devs[i], prog_fd, generic);
+				detach_one(&devs[i], prog_fd);
 			return -1;
 		}
 	}
@@ -270,8 +270,7 @@ static int attach_all(const struct flowmap_dev *devs, int count, int prog_fd,
 	return 0;
 }
 
-static int load_and_attach(const struct flowmap_dev *devs, int count,
-			   bool generic)
+static int load_and_attach(const struct flowmap_dev *devs, int count)
 {
 	struct flowmap_bpf *skel;
 	int err;
@@ -289,19 +288,18 @@ static int load_and_attach(const struct flowmap_dev *devs, int count,
 		err = fail_load(-err);
 	else
 		err = attach_all(devs, count,
-				 bpf_program__fd(skel->progs.flowmap_xdp),
-				 generic);
+				 bpf_program__fd(skel->progs.flowmap_xdp));
 	flowmap_bpf__destroy(skel);
 
 	return err;
 }
 
-static int detach_all(const struct flowmap_dev *devs, int count, bool unused)
+static int detach_all(const struct flowmap_dev *devs, int count)
 {
 	int err, i;
 
 	for (i = 0; i < count; i++) {
-		err = detach_one(&devs[i], devs[i].prog_fd, devs[i].generic);
+		err = detach_one(&devs[i], devs[i].prog_fd);
 		if (err == -EPERM)
 			return fail_capability("CAP_NET_ADMIN");
 		if (err)
@@ -340,10 +338,9 @@ static int check_ours(const struct flowmap_dev *dev)
 }
 
 /* Acts on no device unless each of them passes the check. */
-static int for_devices(char **names, int count, bool generic,
+static int for_devices(char **names, int count,
 		       int (*check)(const struct flowmap_dev *dev),
-		       int (*act)(const struct flowmap_dev *devs, int count,
-				  bool generic))
+		       int (*act)(const struct flowmap_dev *devs, int count))
 {
 	struct flowmap_dev *devs = calloc(count, sizeof(*devs));
 	int err = devs ? 0 : fail("free some", "out of memory");
@@ -355,7 +352,7 @@ static int for_devices(char **names, int count, bool generic,
 			err = check(&devs[i]);
 	}
 	if (!err)
-		err = act(devs, count, generic);
+		err = act(devs, count);
 
 	while (i--)
 		xdp_close(&devs[i]);
@@ -364,14 +361,14 @@ static int for_devices(char **names, int count, bool generic,
 	return err;
 }
 
-int xdp_attach(char **names, int count, bool generic)
+int xdp_attach(char **names, int count)
 {
-	return for_devices(names, count, generic, check_free, load_and_attach);
+	return for_devices(names, count, check_free, load_and_attach);
 }
 
 int xdp_detach(char **names, int count)
 {
-	return for_devices(names, count, false, check_ours, detach_all);
+	return for_devices(names, count, check_ours, detach_all);
 }
 
 static int sum_cpus(const struct flowmap_dev *dev, int map_fd,
