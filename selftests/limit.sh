@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# max_entries bounds the memory: XDP forwards the connections that there is room for, the others stay on the stack and work as
+# well. A connection that ends makes room.
+#
+#  client              router              server
+#   c0 10.0.1.2 ---- r0 10.0.1.1
+#                     r1 10.0.2.1 ---- s0 10.0.2.2	ports 1001 to 1004
+. "$(dirname "$0")/lib.sh"
+
+need conntrack traffic dmesg
+modules=(nf_flow_table_bpf_flowmap nf_flow_table_snoop)
+bytes=1000000
+max_entries=4
+
+unload()
+{
+	local m
+
+	for m in "${modules[@]}"; do
+		[ ! -d "/sys/module/$m" ] || rmmod "$m" 2>/dev/null || return 1
+	done
+}
+
+# Other tests want the modules as they are without parameters.
+restore()
+{
+	local rc=$?
+
+	set +e
+	r flowmap detach r0 r1 2>/dev/null
+	busywait 5000 unload
+	(exit "$rc")
+	cleanup
+}
+
+says_limit()
+{
+	[[ $(dmesg) == *"nf_flow_table_snoop: max_entries=$1: give a number from 2 to "* ]]
+}
+
+# refused VALUE
+refused()
+{
+	if load_module nf_flow_table_snoop max_entries="$1" 2>/dev/null; then
+		bad "max_entries=$1 is not refused"
+		unload
+	else
+		succeeds "max_entries=$1 is refused, and the kernel's log says why" says_limit "$1"
+	fi
+}
+
+has_reported()
+{
+	[ -s "$tmp/report" ] || ! kill -0 "$1" 2>/dev/null
+}
+
+# transfer PORT: a connection that stays open. $all is how many packets came to the router, $fast how many XDP forwarded.
+transfer()
+{
+	all=$(($(sent "$client" c0) + $(sent "$server" s0)))
+	fast=$(forwarded r0 r1)
+	rm -f "$tmp/report"
+	c timeout 60 traffic tcp 10.0.2.2 "$1" "$bytes" <"$tmp/hold" >"$tmp/report" 2>&1 &
+	busywait 30000 has_reported $! || true
+	all=$(($(sent "$client" c0) + $(sent "$server" s0) - all))
+	fast=$(($(forwarded r0 r1) - fast))
+	succeeds "port $1: $(<"$tmp/report")" grep -q "^$bytes of $bytes bytes intact" "$tmp/report"
+}
+
+by_xdp()
+{
+	transfer "$1"
+	check "port $1: forwarded by XDP, of $all" "$fast" -ge $((all - all / 100 - 50))
+	check "port $1: entries" "$(table entries)" -le $max_entries
+}
+
+by_stack()
+{
+	local full
+
+	full=$(table full)
+	transfer "$1"
+	check "port $1: forwarded by XDP" "$fast" -eq 0
+	check "port $1: counted as full, of $all" "$(($(table full) - full))" -ge $((all / 2))
+	check "port $1: entries" "$(table entries)" -eq $max_entries
+}
+
+has_room()
+{
+	[ "$(table entries)" -le $((max_entries - 2)) ]
+}
+
+busywait 5000 unload || skip "the modules are in use"
+trap restore EXIT
+refused 0
+refused 1
+refused 4294967295
+load_module nf_flow_table_snoop max_entries=$max_entries
+load_modules
+
+topology
+r nft -f - <<-END
+table inet filter {
+	flowtable fast {
+		hook ingress priority filter
+		devices = { r0, r1 }
+	}
+	chain forward {
+		type filter hook forward priority filter
+		ct state established meta l4proto { tcp, udp } flow add @fast
+	}
+}
+END
+r flowmap attach r0 r1
+for port in 1001 1002 1003 1004; do
+	serve "$server" $port
+done
+mkfifo "$tmp/hold"
+exec 9<>"$tmp/hold"
+
+check "max_entries" "$(table max_entries)" -eq $max_entries
+by_xdp 1001
+by_xdp 1002
+by_stack 1003
+r conntrack -D -p tcp --orig-port-dst 1001 >/dev/null 2>&1
+succeeds "a connection that ends makes room" busywait 5000 has_room
+by_xdp 1004
