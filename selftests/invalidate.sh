@@ -152,14 +152,17 @@ has_sent()
 # the fields of an answer.
 one_end()
 {
-	local end=$1 back="$2[@]" half=2000 from until rc=0
+	local end=$1 back="$2[@]" half=3000 before from until rc=0
 
 	shift 2
+	before=$(forwarded r0)
 	start_stream $((half * 2)) proto=6 flags=0x18 "$@" -- "$end"
 	s wire send s0 proto=6 "${!back}" >/dev/null
-	picked_up "XDP forwards"
+	busywait 8000 forwards_more_than $((before + 50)) || rc=1
 	stop_offloading
-	if has_sent $half; then
+	if [ "$rc" -ne 0 ]; then
+		line="XDP does not forward"
+	elif has_sent $half; then
 		line="not ready before the end"
 		rc=1
 	else

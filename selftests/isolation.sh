@@ -100,9 +100,17 @@ first
 accept_and_offload
 prime
 transmit "first" 20 "the client" "$own"
+# A lookup that finds the entry of a flow without traffic asks the flowtable anew, so the first has traffic meanwhile.
+background "$client" wire stream c0 100000 "${ipv4[@]}" >/dev/null
+streams=$!
+background "$client" wire stream c0 100000 "${ipv6[@]}" >/dev/null
+streams+=" $!"
 second
 transmit "second, while it drops all" 0 "the client" "$own" 0
 check "flows that it knows" "$(proc_net "$router" nf_flowmap | grep -c . || true)" -eq 0
+
+# shellcheck disable=SC2086
+kill $streams
 
 masquerade
 accept_and_offload

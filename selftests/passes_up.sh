@@ -71,6 +71,7 @@ establish()
 
 topology
 crafted_flows
+quiet_neighbours
 ip -n "$router" link set r1 mtu 1400
 r sysctl -q net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
 r sysctl -q net.netfilter.nf_flowtable_udp_timeout=600 net.netfilter.nf_conntrack_udp_timeout=1200
