@@ -33,6 +33,7 @@
 /* Frames at once; a veth queues 256. */
 #define BURST		64
 #define BURST_PAUSE_US	1000
+#define SEND_TRIES	1000
 
 /* Of more frames, only a hash is printed. */
 #define PRINT_MAX	100
@@ -384,10 +385,20 @@ static int open_dev(const char *dev, int proto)
 	return fd;
 }
 
+/* A veth whose ring is full drops the frame and says so. */
 static void send_frame(int fd, const struct frame *frame)
 {
-	if (send(fd, frame->bytes, frame->len, 0) != (ssize_t)frame->len)
-		die("send");
+	int tries;
+
+	for (tries = 0; tries < SEND_TRIES; tries++) {
+		if (send(fd, frame->bytes, frame->len, 0) ==
+		    (ssize_t)frame->len)
+			return;
+		if (errno != ENOBUFS)
+			break;
+		usleep(BURST_PAUSE_US);
+	}
+	die("send");
 }
 
 /* --- commands ------------------------------------------------------------ */
