@@ -497,6 +497,7 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 
 	snoop_entry_insert(entry, key, bucket);
 	/* Whoever tore the flow down since found no entry to remove. */
+	smp_mb(); /* the entry before the mark; a teardown writes, then looks */
 	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
 		return entry;
 	old = entry;
