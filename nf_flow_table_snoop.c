@@ -219,19 +219,26 @@ void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 }
 
 /* Context: BH disabled, RCU read lock. */
+static void snoop_key_remove(const struct net *net,
+			     const struct nf_flowmap_key *key)
+{
+	u32 bucket = snoop_bucket(net, key);
+	struct snoop_entry *entry;
+
+	entry = snoop_entry_find(net, key, bucket);
+	if (entry)
+		snoop_entry_remove(entry, bucket);
+}
+
+/* Context: BH disabled, RCU read lock. */
 void snoop_flow_remove(struct net *net, const struct flow_offload *flow)
 {
-	struct snoop_entry *entry;
 	struct nf_flowmap_key key;
-	u32 bucket;
 	int dir;
 
 	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
 		snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
-		bucket = snoop_bucket(net, &key);
-		entry = snoop_entry_find(net, &key, bucket);
-		if (entry)
-			snoop_entry_remove(entry, bucket);
+		snoop_key_remove(net, &key);
 	}
 }
 
@@ -548,7 +555,7 @@ struct snoop_entry *snoop_pull(struct net *net,
 	struct snoop_entry *entry = NULL;
 	struct snoop_answer answer;
 	struct snoop_port *port;
-	u32 generation, bucket;
+	u32 generation;
 
 	port = snoop_key_is_valid(&key) ? snoop_key_port(net, &key, now) : NULL;
 	if (!port) {
@@ -562,11 +569,7 @@ struct snoop_entry *snoop_pull(struct net *net,
 					   now);
 	} else {
 		snoop_count_stat(net, SNOOP_STAT_miss);
-		bucket = snoop_bucket(net, &key);
-		entry = snoop_entry_find(net, &key, bucket);
-		if (entry)
-			snoop_entry_remove(entry, bucket);
-		entry = NULL;
+		snoop_key_remove(net, &key);
 	}
 	snoop_port_put(port);
 
