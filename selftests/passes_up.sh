@@ -15,21 +15,21 @@ load_modules
 # goes_up REASON ARRIVE FIELD...: sends frames, which XDP passes up for REASON; ARRIVE of them arrive at the server.
 goes_up()
 {
-	local what="$1: ${*:7}" reason=$1 arrive=$2 before after forwarded sent
+	local what="$1: ${*:7}" reason=$1 arrive=$2 before forwarded sent
 
 	shift 2
-	before=$(passed "$reason" r0)
-	forwarded=$(forwarded r0 r1)
+	read_stats r0 r1
+	before=${stats[$reason]-0} forwarded=${stats[forwarded]-0}
 	capture "$router" r0 "$tmp/stack"
 	capture "$server" s0 "$tmp/server"
 	c wire send c0 "$@" >"$tmp/frames"
 	sent=$(wc -l <"$tmp/frames")
 	captured "$tmp/stack" "$sent"
 	captured "$tmp/server" "$arrive"
-	after=$(passed "$reason" r0)
+	read_stats r0 r1
 
-	check "$what: passed up as $reason" $((after - before)) -eq "$sent"
-	check "$what: forwarded by XDP" $(($(forwarded r0 r1) - forwarded)) -eq 0
+	check "$what: passed up as $reason" $((${stats[$reason]-0} - before)) -eq "$sent"
+	check "$what: forwarded by XDP" $((${stats[forwarded]-0} - forwarded)) -eq 0
 	check "$what: arrived at the server" "$(frames "$tmp/server" | wc -l)" -eq "$arrive"
 	succeeds "$what: reached the stack unmodified" diff <(frames "$tmp/stack") "$tmp/frames"
 }
