@@ -17,18 +17,20 @@ stamp_so=$(type -P stamp.so) || skip "no stamp.so"
 # What the design promises.
 epoch_us=10000
 log='' stream=''
-more_rules=''
+flush='' more_rules=''
+accelerate='meta l4proto { tcp, udp } flow add @fast'
 
 ruleset()
 {
 	r nft -f - <<-END
+	$flush
 	table inet filter {
 		flowtable fast {
 			hook ingress priority filter
 			devices = { r0, r1, r2 }
 		}
 		chain accelerate {
-			meta l4proto { tcp, udp } flow add @fast
+			$accelerate
 		}
 		chain forward {
 			type filter hook forward priority filter
