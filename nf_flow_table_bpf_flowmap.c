@@ -116,7 +116,8 @@ static int __init flowmap_kfuncs_init(void)
 
 /*
  * A map of the flows of its creator's netns, which it does not hold: when the
- * netns ends, the map is empty.
+ * netns ends, the map is empty.  The smallest of a netns' maps bounds them all,
+ * so that they agree.
  */
 struct flowmap {
 	struct bpf_map		map;
@@ -130,6 +131,21 @@ static LIST_HEAD(flowmaps);
 static struct net *flowmap_net(const struct bpf_map *map)
 {
 	return READ_ONCE(container_of(map, struct flowmap, map)->net);
+}
+
+/* Context: flowmap_lock, which keeps @net. */
+static void flowmap_limit(struct net *net)
+{
+	const struct flowmap *flowmap;
+	u32 limit = U32_MAX;
+
+	lockdep_assert_held(&flowmap_lock);
+
+	list_for_each_entry(flowmap, &flowmaps, list)
+		if (flowmap->net == net)
+			limit = min(limit, flowmap->map.max_entries);
+
+	nf_flow_snoop_limit(net, limit);
 }
 
 static int flowmap_alloc_check(union bpf_attr *attr)
@@ -162,6 +178,7 @@ static struct bpf_map *flowmap_alloc(union bpf_attr *attr)
 
 	mutex_lock(&flowmap_lock);
 	list_add(&flowmap->list, &flowmaps);
+	flowmap_limit(flowmap->net);
 	mutex_unlock(&flowmap_lock);
 
 	return &flowmap->map;
@@ -173,6 +190,8 @@ static void flowmap_free(struct bpf_map *map)
 
 	mutex_lock(&flowmap_lock);
 	list_del(&flowmap->list);
+	if (flowmap->net)
+		flowmap_limit(flowmap->net);
 	mutex_unlock(&flowmap_lock);
 
 	bpf_map_area_free(flowmap);
@@ -207,7 +226,6 @@ static void *flowmap_lookup_elem_sys(struct bpf_map *map, void *packet)
 	return (void *)nf_flow_snoop_lookup(net, &key, NF_SNOOP_GONE);
 }
 
-/* @max_entries bounds what a walk sees; the table's own bound is the module's. */
 static int flowmap_get_next_key(struct bpf_map *map, void *key, void *next)
 {
 	struct net *net = flowmap_net(map);

@@ -123,6 +123,14 @@ static void snoop_entry_free_rcu(struct rcu_head *rcu)
 	atomic_dec(&snoop_entries);
 }
 
+/* Context: RCU read lock, which keeps the netns' statistics. */
+static void snoop_entry_removed(struct snoop_entry *entry)
+{
+	atomic_dec(&snoop_net(entry->net)->used);
+	snoop_count_stat(entry->net, SNOOP_STAT_remove);
+	call_rcu(&entry->rcu, snoop_entry_free_rcu);
+}
+
 /* Context: BH disabled, RCU read lock. */
 static void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
 {
@@ -137,10 +145,8 @@ static void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
 	}
 	spin_unlock(&region->lock);
 
-	if (removed) {
-		snoop_count_stat(entry->net, SNOOP_STAT_remove);
-		call_rcu(&entry->rcu, snoop_entry_free_rcu);
-	}
+	if (removed)
+		snoop_entry_removed(entry);
 }
 
 /* flow_offload_teardown() clears the offload bit. */
@@ -360,16 +366,19 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 					     const struct snoop_hop_id *id,
 					     struct snoop_port *port)
 {
+	struct snoop_net *sn = snoop_net(net);
 	struct snoop_entry *entry = NULL;
 	int stat = SNOOP_STAT_full;
 
 	if (atomic_inc_return(&snoop_entries) > snoop_max_entries)
 		goto err_count;
+	if (atomic_inc_return(&sn->used) > READ_ONCE(sn->limit))
+		goto err_used;
 
 	stat = SNOOP_STAT_nomem;
 	entry = kmem_cache_zalloc(snoop_cache, GFP_ATOMIC | __GFP_NOWARN);
 	if (!entry)
-		goto err_count;
+		goto err_used;
 
 	entry->hop = snoop_hop_get(id);
 	if (!entry->hop)
@@ -392,6 +401,8 @@ err_hop:
 	snoop_hop_put(entry->hop);
 err_entry:
 	kmem_cache_free(snoop_cache, entry);
+err_used:
+	atomic_dec(&sn->used);
 err_count:
 	atomic_dec(&snoop_entries);
 	snoop_count_stat(net, stat);
@@ -436,10 +447,8 @@ static void snoop_entry_insert(struct snoop_entry *entry,
 	spin_unlock(&region->lock);
 
 	snoop_count_stat(entry->net, SNOOP_STAT_insert);
-	if (old) {
-		snoop_count_stat(entry->net, SNOOP_STAT_remove);
-		call_rcu(&old->rcu, snoop_entry_free_rcu);
-	}
+	if (old)
+		snoop_entry_removed(old);
 }
 
 /*
@@ -498,6 +507,7 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 		goto none;
 
 	if (!snoop_entry_confirm(entry, answer, generation, forward, now)) {
+		atomic_dec(&snoop_net(net)->used);
 		snoop_entry_free_rcu(&entry->rcu);
 		goto none;
 	}
@@ -703,7 +713,7 @@ EXPORT_SYMBOL_GPL(nf_flow_snoop_lookup);
 /* --- garbage ------------------------------------------------------------- */
 
 /* Take down what @is_garbage says.  Context: process. */
-static void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry))
+void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry))
 {
 	struct snoop_entry *entry;
 	u64 bucket;
@@ -754,6 +764,7 @@ static int __net_init snoop_net_init(struct net *net)
 	if (!sn->stats)
 		return -ENOMEM;
 
+	sn->limit = U32_MAX;
 	err = snoop_proc_init(net);
 	if (err)
 		free_percpu(sn->stats);
@@ -852,13 +863,14 @@ static int __init snoop_init(void)
 	if (err)
 		return err;
 
-	err = snoop_path_init();
+	snoop_path_init();
+	err = snoop_hook_init();
 	if (err)
 		goto err_table;
 
 	err = register_pernet_subsys(&snoop_net_ops);
 	if (err)
-		goto err_path;
+		goto err_hook;
 
 	err = snoop_push_init();
 	if (err)
@@ -869,8 +881,8 @@ static int __init snoop_init(void)
 
 err_net:
 	unregister_pernet_subsys(&snoop_net_ops);
-err_path:
-	snoop_path_exit();
+err_hook:
+	snoop_hook_exit();
 err_table:
 	snoop_table_exit();
 	return err;
@@ -882,7 +894,7 @@ static void __exit snoop_exit(void)
 	snoop_push_exit();
 	cancel_delayed_work_sync(&snoop_gc_work);
 	unregister_pernet_subsys(&snoop_net_ops);
-	snoop_path_exit();
+	snoop_hook_exit();
 	snoop_table_exit();
 }
 

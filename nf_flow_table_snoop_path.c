@@ -12,8 +12,6 @@
 #include <linux/hashtable.h>
 #include <linux/if_arp.h>
 #include <linux/jhash.h>
-#include <linux/kallsyms.h>
-#include <linux/module.h>
 #include <linux/random.h>
 #include <linux/rculist.h>
 #include <net/arp.h>
@@ -28,60 +26,6 @@ static DEFINE_SPINLOCK(snoop_share_lock);
 static DEFINE_HASHTABLE(snoop_ports, 8);
 static DEFINE_HASHTABLE(snoop_hops, 10);
 static u32 snoop_hop_seed __read_mostly;
-
-/* The hook of inet flowtables, which no symbol is exported for. */
-static nf_hookfn *snoop_inet_hook;
-
-static bool snoop_learn_inet_hook(const struct nf_hook_entries *hooks, int i)
-{
-	nf_hookfn *hook = hooks->hooks[i].hook;
-	static const char name[] = "nf_flow_offload_inet_hook";
-	char symbol[64];
-
-	if (READ_ONCE(snoop_inet_hook) ||
-	    nf_hook_entries_get_hook_ops(hooks)[i]->hook_ops_type != NF_HOOK_OP_UNDEFINED)
-		return false;
-
-	snprintf(symbol, sizeof(symbol), "%ps", hook);
-	if (strncmp(symbol, name, strlen(name)) ||
-	    (symbol[strlen(name)] && symbol[strlen(name)] != ' '))
-		return false;
-
-	WRITE_ONCE(snoop_inet_hook, hook);
-	return true;
-}
-
-static int snoop_module_event(struct notifier_block *nb, unsigned long event,
-			      void *data)
-{
-	struct module *module = data;
-
-	if (event == MODULE_STATE_GOING &&
-	    !strcmp(module->name, "nf_flow_table_inet"))
-		WRITE_ONCE(snoop_inet_hook, NULL);
-
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block snoop_module_notifier = {
-	.notifier_call	= snoop_module_event,
-};
-
-/* Is hook @i that of a flowtable of @l3proto (AF_UNSPEC: of any)? */
-static bool snoop_is_flowtable(const struct nf_hook_entries *hooks, int i,
-			       u8 l3proto)
-{
-	nf_hookfn *hook = hooks->hooks[i].hook;
-
-	if (hook == READ_ONCE(snoop_inet_hook))
-		return true;
-	if (hook == nf_flow_offload_ip_hook)
-		return l3proto != AF_INET6;
-	if (hook == nf_flow_offload_ipv6_hook)
-		return l3proto != AF_INET;
-
-	return snoop_learn_inet_hook(hooks, i);
-}
 
 static u64 snoop_mix(u64 signature, unsigned long value)
 {
@@ -146,9 +90,10 @@ static void snoop_port_scan(struct snoop_port *port)
 
 	hooks = rcu_dereference(dev->nf_hooks_ingress);
 	for (i = 0; hooks && i < hooks->num_hook_entries; i++) {
-		const struct nf_flowtable *flowtable = hooks->hooks[i].priv;
+		const struct nf_flowtable *flowtable;
 
-		if (!snoop_is_flowtable(hooks, i, AF_UNSPEC)) {
+		flowtable = snoop_hook_flowtable(hooks, i, AF_UNSPEC);
+		if (!flowtable) {
 			chain = true;
 			continue;
 		}
@@ -508,10 +453,10 @@ bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	snoop_key_to_tuple(key, &tuple);
 	hooks = rcu_dereference(dev->nf_hooks_ingress);
 	for (i = 0; hooks && i < hooks->num_hook_entries; i++) {
-		if (!snoop_is_flowtable(hooks, i, key->l3proto))
+		answer->flowtable = snoop_hook_flowtable(hooks, i, key->l3proto);
+		if (!answer->flowtable)
 			continue;
 
-		answer->flowtable = hooks->hooks[i].priv;
 		found = flow_offload_lookup(answer->flowtable, &tuple);
 		if (!found)
 			continue;
@@ -597,14 +542,7 @@ int snoop_route(struct net *net, const struct snoop_answer *answer,
 	return snoop_neigh_l2(dev, id, eth->h_proto) ? 0 : SNOOP_STAT_neigh;
 }
 
-int snoop_path_init(void)
+void snoop_path_init(void)
 {
 	snoop_hop_seed = get_random_u32();
-
-	return register_module_notifier(&snoop_module_notifier);
-}
-
-void snoop_path_exit(void)
-{
-	unregister_module_notifier(&snoop_module_notifier);
 }

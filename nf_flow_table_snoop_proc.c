@@ -101,7 +101,7 @@ static const struct seq_operations snoop_seq_ops = {
 	.show	= snoop_seq_show,
 };
 
-u64 snoop_sum_stat(const struct net *net, unsigned int stat)
+static u64 snoop_sum_stat(const struct net *net, unsigned int stat)
 {
 	u64 sum = 0;
 	int cpu;
@@ -116,11 +116,11 @@ u64 snoop_sum_stat(const struct net *net, unsigned int stat)
 static int snoop_stat_show(struct seq_file *seq, void *v)
 {
 	const struct net *net = seq_file_single_net(seq);
+	const struct snoop_net *sn = snoop_net(net);
 	unsigned int i;
 
-	seq_printf(seq, "entries %llu\nmax_entries %u\n",
-		   snoop_sum_stat(net, SNOOP_STAT_insert) -
-		   snoop_sum_stat(net, SNOOP_STAT_remove), snoop_max_entries);
+	seq_printf(seq, "entries %u\nmax_entries %u\n",
+		   atomic_read(&sn->used), min(sn->limit, snoop_max_entries));
 	for (i = 0; i < SNOOP_STAT_MAX; i++)
 		seq_printf(seq, "%s %llu\n", snoop_stat_names[i],
 			   snoop_sum_stat(net, i));

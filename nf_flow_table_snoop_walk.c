@@ -80,15 +80,41 @@ int nf_flow_snoop_delete(struct net *net, const struct nf_flowmap_key *key)
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_delete);
 
+static bool snoop_entry_is_above_limit(const struct snoop_entry *entry)
+{
+	const struct snoop_net *sn = snoop_net(entry->net);
+
+	return atomic_read(&sn->used) > READ_ONCE(sn->limit);
+}
+
+/**
+ * nf_flow_snoop_limit() - bound the entries of a netns
+ * @net: the netns
+ * @limit: most entries, two for each connection; the module's own bound holds
+ *	beside it
+ *
+ * Flows that have no entry stay on the stack; those above a limit that is lower
+ * than before lose theirs.
+ *
+ * Context: Process context, may sleep.  Calls for one netns come one by one.
+ */
+void nf_flow_snoop_limit(struct net *net, u32 limit)
+{
+	struct snoop_net *sn = snoop_net(net);
+
+	WRITE_ONCE(sn->limit, limit);
+	if (atomic_read(&sn->used) > limit)
+		snoop_sweep(snoop_entry_is_above_limit);
+}
+EXPORT_SYMBOL_GPL(nf_flow_snoop_limit);
+
 /**
  * nf_flow_snoop_mem_usage() - bytes that the entries of a netns take
  * @net: the netns
  */
 u64 nf_flow_snoop_mem_usage(const struct net *net)
 {
-	u64 entries = snoop_sum_stat(net, SNOOP_STAT_insert) -
-		      snoop_sum_stat(net, SNOOP_STAT_remove);
-
-	return entries * sizeof(struct snoop_entry);
+	return (u64)atomic_read(&snoop_net(net)->used) *
+	       sizeof(struct snoop_entry);
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_mem_usage);

@@ -46,6 +46,7 @@ nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 int nf_flow_snoop_next(const struct net *net, const struct nf_flowmap_key *key,
 		       struct nf_flowmap_key *next);
 int nf_flow_snoop_delete(struct net *net, const struct nf_flowmap_key *key);
+void nf_flow_snoop_limit(struct net *net, u32 limit);
 u64 nf_flow_snoop_mem_usage(const struct net *net);
 
 #endif /* _NF_FLOW_TABLE_SNOOP_H */

@@ -39,6 +39,8 @@ struct snoop_stats {
 
 struct snoop_net {
 	struct snoop_stats __percpu	*stats;
+	atomic_t			used;	/* entries in the table */
+	u32				limit;	/* on them */
 	bool				ending;
 };
 
@@ -185,6 +187,7 @@ void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 struct snoop_entry *snoop_entry_find(const struct net *net,
 				     const struct nf_flowmap_key *key,
 				     u32 bucket);
+void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry));
 struct snoop_entry *snoop_pull(struct net *net,
 			       const struct nf_flowmap_key *packet, u32 now);
 void snoop_flow_remove(struct net *net, const struct flow_offload *flow);
@@ -216,11 +219,38 @@ void snoop_port_put(struct snoop_port *port);
 struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id);
 bool snoop_hop_check(struct snoop_hop *hop, u32 now);
 void snoop_hop_put(struct snoop_hop *hop);
-int snoop_path_init(void);
-void snoop_path_exit(void);
+void snoop_path_init(void);
+
+/* nf_flow_table_snoop_hook.c */
+#ifdef CONFIG_NF_FLOW_TABLE_SNOOP
+static inline struct nf_flowtable *
+snoop_hook_flowtable(const struct nf_hook_entries *hooks, int i, u8 l3proto)
+{
+	struct nf_flowtable *flowtable = nf_flowtable_of_hook(hooks, i);
+	int family = flowtable ? flowtable->type->family : NFPROTO_UNSPEC;
+
+	if (l3proto != AF_UNSPEC && family != NFPROTO_INET && family != l3proto)
+		return NULL;
+
+	return flowtable;
+}
+
+static inline int snoop_hook_init(void)
+{
+	return 0;
+}
+
+static inline void snoop_hook_exit(void)
+{
+}
+#else
+struct nf_flowtable *snoop_hook_flowtable(const struct nf_hook_entries *hooks,
+					  int i, u8 l3proto);
+int snoop_hook_init(void);
+void snoop_hook_exit(void);
+#endif
 
 /* nf_flow_table_snoop_proc.c */
-u64 snoop_sum_stat(const struct net *net, unsigned int stat);
 int snoop_proc_init(struct net *net);
 void snoop_proc_exit(struct net *net);
 

@@ -28,4 +28,6 @@ for path in slow flowtable kfunc floor; do
 done
 check "kfunc, above the floor" $((cost[kfunc] - cost[floor])) -le $bound
 check "and a lookup is not for nothing" $((cost[kfunc] - cost[floor])) -gt 0
+[ -z "${cost[map]-}" ] ||
+	check "map, above the floor" $((cost[map] - cost[floor])) -le $((cost[kfunc] - cost[floor]))
 check "flowtable, above the floor" $((cost[flowtable] - cost[floor])) -gt $((cost[kfunc] - cost[floor]))

@@ -27,6 +27,20 @@ const __u8 *bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key,
 				   __u32 key__sz,
 				   const __u32 rdonly_buf_size) __ksym;
 
+/* The other door, where the kernel has map types of modules; libbpf creates it for flowmap_xdp_map alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_FLOWMAP);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1 << 27);
+	__type(key, struct nf_flowmap_key);
+	__type(value, struct nf_flowmap_value);
+} flowmap_flows SEC(".maps");
+
+enum door {
+	DOOR_KFUNC,
+	DOOR_MAP,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -83,8 +97,8 @@ check_l4(const void *l4, const void *end, __u8 proto, __u8 ttl)
 
 /* Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED with @value set. */
 static __always_inline enum flowmap_reason
-look_up(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4,
-	const struct nf_flowmap_value **value)
+look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
+	const void *l4, const struct nf_flowmap_value **value)
 {
 	const struct tcphdr *tcp = l4;
 
@@ -94,8 +108,12 @@ look_up(struct xdp_md *ctx, struct nf_flowmap_key *key, const void *l4,
 	if (key->l4proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
 		key->flags = NF_FLOWMAP_KEY_END;
 
-	*value = (const void *)bpf_xdp_flowmap_lookup(ctx, key, sizeof(*key),
-						      sizeof(**value));
+	if (door == DOOR_MAP)
+		*value = bpf_map_lookup_elem(&flowmap_flows, key);
+	else
+		*value = (const void *)bpf_xdp_flowmap_lookup(ctx, key,
+							      sizeof(*key),
+							      sizeof(**value));
 	if (!*value)
 		return key->flags ? FLOWMAP_TCP_END : FLOWMAP_NO_FLOW;
 
@@ -111,8 +129,8 @@ static __always_inline void write_l2(void *eth,
 }
 
 static __always_inline enum flowmap_reason
-forward_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u8 proto,
-	     __u32 *ifindex)
+forward_ipv4(struct xdp_md *ctx, enum door door, struct iphdr *ip, void *end,
+	     __u8 proto, __u32 *ifindex)
 {
 	struct nf_flowmap_key key = { .l3proto = AF_INET, .l4proto = proto };
 	const struct nf_flowmap_value *value;
@@ -124,7 +142,7 @@ forward_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u8 proto,
 		return reason;
 
 	copy8(&key.addrs.ip4, &ip->saddr);
-	reason = look_up(ctx, &key, l4, &value);
+	reason = look_up(ctx, door, &key, l4, &value);
 	if (reason)
 		return reason;
 
@@ -149,8 +167,8 @@ static __always_inline void copy_ipv6_addrs(void *to, const void *from)
 }
 
 static __always_inline enum flowmap_reason
-forward_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u8 proto,
-	     __u32 *ifindex)
+forward_ipv6(struct xdp_md *ctx, enum door door, struct ipv6hdr *ip,
+	     void *end, __u8 proto, __u32 *ifindex)
 {
 	struct nf_flowmap_key key = { .l3proto = AF_INET6, .l4proto = proto };
 	const struct nf_flowmap_value *value;
@@ -162,7 +180,7 @@ forward_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u8 proto,
 		return reason;
 
 	copy_ipv6_addrs(&key.addrs.ip6, &ip->saddr);
-	reason = look_up(ctx, &key, l4, &value);
+	reason = look_up(ctx, door, &key, l4, &value);
 	if (reason)
 		return reason;
 
@@ -179,7 +197,8 @@ forward_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u8 proto,
 
 /* The verifier follows TCP and UDP apart, each with its own length. */
 static __always_inline enum flowmap_reason
-do_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u32 *ifindex)
+do_ipv4(struct xdp_md *ctx, enum door door, struct iphdr *ip, void *end,
+	__u32 *ifindex)
 {
 	if ((void *)(ip + 1) > end)
 		return FLOWMAP_TRUNCATED;
@@ -188,22 +207,23 @@ do_ipv4(struct xdp_md *ctx, struct iphdr *ip, void *end, __u32 *ifindex)
 	if (ip->frag_off & bpf_htons(IP_OFFSET_AND_MF))
 		return FLOWMAP_FRAGMENT;
 	if (ip->protocol == IPPROTO_TCP)
-		return forward_ipv4(ctx, ip, end, IPPROTO_TCP, ifindex);
+		return forward_ipv4(ctx, door, ip, end, IPPROTO_TCP, ifindex);
 	if (ip->protocol == IPPROTO_UDP)
-		return forward_ipv4(ctx, ip, end, IPPROTO_UDP, ifindex);
+		return forward_ipv4(ctx, door, ip, end, IPPROTO_UDP, ifindex);
 
 	return FLOWMAP_PROTOCOL;
 }
 
 static __always_inline enum flowmap_reason
-do_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u32 *ifindex)
+do_ipv6(struct xdp_md *ctx, enum door door, struct ipv6hdr *ip, void *end,
+	__u32 *ifindex)
 {
 	if ((void *)(ip + 1) > end)
 		return FLOWMAP_TRUNCATED;
 	if (ip->nexthdr == IPPROTO_TCP)
-		return forward_ipv6(ctx, ip, end, IPPROTO_TCP, ifindex);
+		return forward_ipv6(ctx, door, ip, end, IPPROTO_TCP, ifindex);
 	if (ip->nexthdr == IPPROTO_UDP)
-		return forward_ipv6(ctx, ip, end, IPPROTO_UDP, ifindex);
+		return forward_ipv6(ctx, door, ip, end, IPPROTO_UDP, ifindex);
 
 	return FLOWMAP_PROTOCOL;
 }
@@ -213,6 +233,7 @@ do_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip, void *end, __u32 *ifindex)
  * Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED.
  */
 static __always_inline enum flowmap_reason forward(struct xdp_md *ctx,
+						   enum door door,
 						   __u32 *ifindex)
 {
 	void *end = (void *)(long)ctx->data_end;
@@ -227,27 +248,38 @@ static __always_inline enum flowmap_reason forward(struct xdp_md *ctx,
 
 	proto = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
 	if (proto == bpf_htons(ETH_P_IP))
-		return do_ipv4(ctx, data + ETH_HLEN, end, ifindex);
+		return do_ipv4(ctx, door, data + ETH_HLEN, end, ifindex);
 	if (proto == bpf_htons(ETH_P_IPV6))
-		return do_ipv6(ctx, data + ETH_HLEN, end, ifindex);
+		return do_ipv6(ctx, door, data + ETH_HLEN, end, ifindex);
 
 	return FLOWMAP_NOT_IP;
 }
 
-SEC("xdp.frags")
-int flowmap_xdp(struct xdp_md *ctx)
+static __always_inline int run(struct xdp_md *ctx, enum door door)
 {
 	struct flowmap_stats *stats;
 	enum flowmap_reason reason;
 	__u32 ifindex, zero = 0;
 
-	reason = forward(ctx, &ifindex);
+	reason = forward(ctx, door, &ifindex);
 
 	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
 	if (stats && reason < FLOWMAP_REASON_MAX)
 		stats->count[reason]++;
 
 	return reason == FLOWMAP_FORWARDED ? bpf_redirect(ifindex, 0) : XDP_PASS;
+}
+
+SEC("xdp.frags")
+int flowmap_xdp(struct xdp_md *ctx)
+{
+	return run(ctx, DOOR_KFUNC);
+}
+
+SEC("xdp.frags")
+int flowmap_xdp_map(struct xdp_md *ctx)
+{
+	return run(ctx, DOOR_MAP);
 }
 
 char LICENSE[] SEC("license") = "GPL";

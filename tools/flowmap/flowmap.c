@@ -17,6 +17,8 @@
 struct options {
 	bool json;
 	bool verbose;
+	bool counter;
+	enum flowmap_door door;
 };
 
 struct command {
@@ -56,7 +58,7 @@ static void json_names(const char *what, char **names, int count)
 
 static int cmd_attach(const struct options *opt, char **args, int count)
 {
-	if (xdp_attach(args, count))
+	if (xdp_attach(args, count, opt->door))
 		return -1;
 	if (opt->json)
 		json_names("attached", args, count);
@@ -84,6 +86,11 @@ static int cmd_flows(const struct options *opt, char **args, int count)
 	return show_flows(opt->json);
 }
 
+static int cmd_snoop(const struct options *opt, char **args, int count)
+{
+	return flowtable_add(args, count, opt->counter);
+}
+
 static int cmd_version(const struct options *opt, char **args, int count)
 {
 	printf(opt->json ? "{\"flowmap\":\"%s\",\"libbpf\":\"%s\"}\n" :
@@ -96,7 +103,7 @@ static int cmd_help(const struct options *opt, char **args, int count);
 
 static const struct command commands[] = {
 	{
-		.name = "attach", .args = "DEV...",
+		.name = "attach", .args = "[-d kfunc|map] DEV...",
 		.help = "put the fast path on devices",
 		.min_args = 1, .max_args = INT_MAX,
 		.needs_bpf = true, .run = cmd_attach,
@@ -114,6 +121,11 @@ static const struct command commands[] = {
 		.name = "flows", .args = "",
 		.help = "flows that the fast path knows",
 		.run = cmd_flows,
+	}, {
+		.name = "snoop", .args = "[-c] FAMILY TABLE NAME DEV...",
+		.help = "make a flowtable that tells of its flows; -c counts",
+		.min_args = 4, .max_args = INT_MAX,
+		.run = cmd_snoop,
 	}, {
 		.name = "version", .args = "",
 		.help = "versions of this tool and of libbpf",
@@ -135,7 +147,7 @@ static int cmd_help(const struct options *opt, char **args, int count)
 		if (opt->json)
 			json_member(!i, commands[i].name, commands[i].help);
 		else
-			printf("  %-8s %-27s %s\n", commands[i].name,
+			printf("  %-8s %-31s %s\n", commands[i].name,
 			       commands[i].args, commands[i].help);
 	}
 	fputs(opt->json ? "}\n" : "", stdout);
@@ -143,9 +155,23 @@ static int cmd_help(const struct options *opt, char **args, int count)
 	return 0;
 }
 
+static int parse_door(enum flowmap_door *door, const char *name)
+{
+	if (!strcmp(name, "kfunc"))
+		*door = FLOWMAP_DOOR_KFUNC;
+	else if (!strcmp(name, "map"))
+		*door = FLOWMAP_DOOR_MAP;
+	else
+		return fail("give kfunc or map", "unknown door '%s'", name);
+
+	return 0;
+}
+
 static int parse_options(struct options *opt, int argc, char **argv)
 {
 	static const struct option names[] = {
+		{ "counter", no_argument, NULL, 'c' },
+		{ "door", required_argument, NULL, 'd' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{}
@@ -153,14 +179,24 @@ static int parse_options(struct options *opt, int argc, char **argv)
 	int c;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "jv", names, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":cd:jv", names, NULL)) != -1) {
 		switch (c) {
+		case 'c':
+			opt->counter = true;
+			break;
+		case 'd':
+			if (parse_door(&opt->door, optarg))
+				return -1;
+			break;
 		case 'j':
 			opt->json = true;
 			break;
 		case 'v':
 			opt->verbose = true;
 			break;
+		case ':':
+			return fail(SEE_HELP, "option '%s' needs a value",
+				    argv[optind - 1]);
 		default:
 			return fail(SEE_HELP, "unknown option '%s'",
 				    argv[optind - 1]);

@@ -29,6 +29,13 @@ struct flowmap_dev {
 	char	prog_name[16];
 };
 
+/* How the XDP program asks for flows; any: by the map where there is one. */
+enum flowmap_door {
+	FLOWMAP_DOOR_ANY,
+	FLOWMAP_DOOR_KFUNC,
+	FLOWMAP_DOOR_MAP,
+};
+
 /* Prints one line on stderr, the cause and then the remedy, and returns -1. */
 [[gnu::format(printf, 2, 3)]]
 int fail(const char *remedy, const char *cause, ...);
@@ -36,11 +43,12 @@ int fail(const char *remedy, const char *cause, ...);
 /* All of these return 0, or -1 after fail(). */
 int xdp_init(bool verbose);
 int xdp_query(struct flowmap_dev *dev, const char *name);
-int xdp_attach(char **names, int count);
+int xdp_attach(char **names, int count, enum flowmap_door door);
 int xdp_detach(char **names, int count);
 int xdp_read_stats(const struct flowmap_dev *dev, struct flowmap_stats *sum);
 int show_stats(bool json, char **names, int count);
 int show_flows(bool json);
+int flowtable_add(char **args, int count, bool counter);
 
 void xdp_close(struct flowmap_dev *dev);
 

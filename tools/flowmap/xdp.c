@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <linux/netfilter/nf_flowmap.h>
 
 #include "flowmap.h"
 #include "flowmap.skel.h"
@@ -116,7 +117,7 @@ static int prog_query(struct flowmap_dev *dev)
 	}
 
 	snprintf(dev->prog_name, sizeof(dev->prog_name), "%s", info.name);
-	dev->ours = !strcmp(info.name, PROG_NAME);
+	dev->ours = starts_with(info.name, PROG_NAME);
 
 	return 0;
 }
@@ -239,6 +240,32 @@ static int fail_attach(const struct flowmap_dev *dev, int err)
 		    "%s: cannot attach the XDP program: %s", dev->name, why);
 }
 
+/* Does the module offer a map type?  The bound is none: maps of a namespace share the smallest. */
+static bool has_map_type(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_RDONLY_PROG);
+	int fd = bpf_map_create(BPF_MAP_TYPE_FLOWMAP, "flowmap_probe",
+				sizeof(struct nf_flowmap_key),
+				sizeof(struct nf_flowmap_value), UINT32_MAX,
+				&opts);
+
+	if (fd < 0)
+		return false;
+
+	close(fd);
+	return true;
+}
+
+/* One of the two programs, and the map only where its door is taken. */
+static struct bpf_program *choose_door(struct flowmap_bpf *skel, bool map)
+{
+	bpf_map__set_autocreate(skel->maps.flowmap_flows, map);
+	bpf_program__set_autoload(skel->progs.flowmap_xdp_map, map);
+	bpf_program__set_autoload(skel->progs.flowmap_xdp, !map);
+
+	return map ? skel->progs.flowmap_xdp_map : skel->progs.flowmap_xdp;
+}
+
 /* Whoever replaced the program in the meantime keeps theirs. */
 static int detach_one(const struct flowmap_dev *dev, int prog_fd)
 {
@@ -270,31 +297,40 @@ static int attach_all(const struct flowmap_dev *devs, int count, int prog_fd)
 	return 0;
 }
 
-static int load_and_attach(const struct flowmap_dev *devs, int count)
+static int load_and_attach(const struct flowmap_dev *devs, int count,
+			   enum flowmap_door door)
 {
+	struct bpf_program *prog;
 	struct flowmap_bpf *skel;
+	bool map;
 	int err;
 
 	if (check_kernel())
 		return -1;
+
+	map = door != FLOWMAP_DOOR_KFUNC && has_map_type();
+	if (door == FLOWMAP_DOOR_MAP && !map)
+		return fail("take the door kfunc, or a kernel with patches/",
+			    "this kernel has no map types of modules");
 
 	skel = flowmap_bpf__open();
 	if (!skel)
 		return fail("see what -v prints",
 			    "cannot open the XDP program: %s", strerror(errno));
 
+	prog = choose_door(skel, map);
 	err = flowmap_bpf__load(skel);
 	if (err)
 		err = fail_load(-err);
 	else
-		err = attach_all(devs, count,
-				 bpf_program__fd(skel->progs.flowmap_xdp));
+		err = attach_all(devs, count, bpf_program__fd(prog));
 	flowmap_bpf__destroy(skel);
 
 	return err;
 }
 
-static int detach_all(const struct flowmap_dev *devs, int count)
+static int detach_all(const struct flowmap_dev *devs, int count,
+		      enum flowmap_door door)
 {
 	int err, i;
 
@@ -338,9 +374,10 @@ static int check_ours(const struct flowmap_dev *dev)
 }
 
 /* Acts on no device unless each of them passes the check. */
-static int for_devices(char **names, int count,
+static int for_devices(char **names, int count, enum flowmap_door door,
 		       int (*check)(const struct flowmap_dev *dev),
-		       int (*act)(const struct flowmap_dev *devs, int count))
+		       int (*act)(const struct flowmap_dev *devs, int count,
+				  enum flowmap_door door))
 {
 	struct flowmap_dev *devs = calloc(count, sizeof(*devs));
 	int err = devs ? 0 : fail("free some", "out of memory");
@@ -352,7 +389,7 @@ static int for_devices(char **names, int count,
 			err = check(&devs[i]);
 	}
 	if (!err)
-		err = act(devs, count);
+		err = act(devs, count, door);
 
 	while (i--)
 		xdp_close(&devs[i]);
@@ -361,14 +398,15 @@ static int for_devices(char **names, int count,
 	return err;
 }
 
-int xdp_attach(char **names, int count)
+int xdp_attach(char **names, int count, enum flowmap_door door)
 {
-	return for_devices(names, count, check_free, load_and_attach);
+	return for_devices(names, count, door, check_free, load_and_attach);
 }
 
 int xdp_detach(char **names, int count)
 {
-	return for_devices(names, count, check_ours, detach_all);
+	return for_devices(names, count, FLOWMAP_DOOR_ANY, check_ours,
+			   detach_all);
 }
 
 static int sum_cpus(const struct flowmap_dev *dev, int map_fd,

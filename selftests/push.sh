@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A flowtable with the flag snoop: flows are there before XDP sees their first packet, and have gone when their end returns.
+#
+#  client              router              server
+#   c0 10.0.1.2 ---- r0 10.0.1.1
+#                     r1 10.0.2.1 ---- s0 10.0.2.2
+. "$(dirname "$0")/lib.sh"
+
+need conntrack exact wire
+load_modules
+topology
+crafted_flows
+quiet_neighbours
+r flowmap snoop -c inet filter fast r0 r1 2>"$tmp/snoop" || skip "no flowtable with the flag snoop: $(<"$tmp/snoop")"
+r nft -f - <<-END
+table inet filter {
+	chain forward {
+		type filter hook forward priority filter
+		meta l4proto { tcp, udp } flow add @fast
+		meta nfproto ipv4 ip dscp set ef
+	}
+}
+END
+r flowmap attach r0 r1
+
+forwards_more_than()
+{
+	[ "$(forwarded r0)" -gt "$1" ]
+}
+
+# The end of a connection returns, and the next packet goes by the stack: 1000 times.
+times=1000
+before=$(forwarded r0)
+inserted=$(table insert)
+succeeds "each packet after the end of its connection went by the stack" exact $times "$client" c0 "$router" "$server" s0 \
+	"${mac[c0]}" "${mac[r0]}" "${mac[s0]}" "${mac[r1]}"
+check "each first packet on the fast path was forwarded by XDP" $(($(forwarded r0) - before)) -eq $times
+check "two entries for each flow" $(($(table insert) - inserted)) -eq $((2 * times))
+
+# Flows that are there when the module comes are told of too.
+r flowmap detach r0 r1
+c wire send c0 "${ipv4[@]}" -- -- -- >/dev/null
+rmmod nf_flow_table_bpf_flowmap
+rmmod nf_flow_table_snoop
+load_modules
+check "entries of flows that were there before the module" "$(table entries)" -eq 2
+r flowmap attach r0 r1
+# Attaching makes routes stale, and the kernel offloads the flow once more.
+c wire send c0 "${ipv4[@]}" -- -- >/dev/null
+before=$(forwarded r0)
+c wire send c0 "${ipv4[@]}" -- -- -- >/dev/null
+succeeds "XDP forwards them" busywait 2000 forwards_more_than $((before + 2))
+
+# What ends a flow besides.
+r nft flush chain inet filter forward
+r nft delete flowtable inet filter fast
+check "entries after the flowtable was deleted" "$(table entries)" -eq 0
