@@ -26,15 +26,12 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/hash.h>
 #include <linux/module.h>
 #include <linux/random.h>
-#include <linux/rculist.h>
 #include <net/checksum.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/netfilter/nf_conntrack_acct.h>
 
-#include "nf_flowmap_compat.h"
 #include "nf_flow_table_snoop_internal.h"
 
 unsigned int snoop_max_entries __read_mostly = 1 << 18;
@@ -47,66 +44,6 @@ unsigned int snoop_net_id __read_mostly;
 static struct kmem_cache *snoop_cache __read_mostly;
 
 /* --- the table ----------------------------------------------------------- */
-
-/*
- * NH, a universal hash: a sum of products of words, each with a secret added;
- * hash_64() takes the upper bits.  Which tuples collide cannot be told without
- * the secret.
- */
-static u64 snoop_nh(u32 x, u32 y, unsigned int i)
-{
-	return (u64)(x + snoop_table.secret[i]) * (y + snoop_table.secret[i + 1]);
-}
-
-u32 snoop_bucket(const struct net *net, const struct nf_flowmap_key *key)
-{
-	const u32 *tags = (const u32 *)key->encap;
-	const u32 *ports = (const u32 *)&key->sport;
-	const u32 *addrs = (const u32 *)&key->addrs;
-	u64 hash;
-
-	hash = snoop_nh(net_hash_mix(net) + key->ifindex + tags[0] + tags[1],
-			*ports, 0) +
-	       snoop_nh(addrs[0], addrs[1], 2);
-	if (key->l3proto == AF_INET6)
-		hash += snoop_nh(addrs[2], addrs[3], 4) +
-			snoop_nh(addrs[4], addrs[5], 6) +
-			snoop_nh(addrs[6], addrs[7], 8);
-
-	return hash_64(hash, snoop_table.bits);
-}
-
-static u64 snoop_key_u64(const void *field)
-{
-	return get_unaligned((const u64 *)field);
-}
-
-static bool snoop_entry_matches(const struct snoop_entry *entry,
-				const struct net *net,
-				const struct nf_flowmap_key *key)
-{
-	return entry->ip4 == snoop_key_u64(&key->addrs) &&
-	       entry->ports == *(const u32 *)&key->sport &&
-	       entry->head == snoop_key_u64(key) &&
-	       entry->encap == snoop_key_u64(key->encap) &&
-	       entry->net == net &&
-	       (key->l3proto == AF_INET ||
-		!memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6)));
-}
-
-struct snoop_entry *snoop_entry_find(const struct net *net,
-				     const struct nf_flowmap_key *key,
-				     u32 bucket)
-{
-	struct snoop_entry *entry;
-
-	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node,
-				 rcu_read_lock_bh_held() || rcu_read_lock_held())
-		if (snoop_entry_matches(entry, net, key))
-			return entry;
-
-	return NULL;
-}
 
 /*
  * An RCU grace period has passed since the entry left the table, so no program
@@ -330,6 +267,21 @@ static void snoop_value_fill(struct nf_flowmap_value *value,
 	snoop_value_nat(value, key, answer);
 }
 
+/*
+ * Where nf_ct_acct_update() would count.  The extensions of a conntrack entry
+ * that is confirmed, as all in a flowtable are, stay where they are.
+ */
+static struct nf_conn_counter *
+snoop_ct_counter(const struct nf_conn *ct, const struct nf_flowmap_value *value)
+{
+	struct nf_conn_acct *acct = nf_conn_acct_find(ct);
+
+	if (!acct || !(value->flags & NF_FLOWMAP_F_COUNTER))
+		return NULL;
+
+	return &acct->counter[!!(value->flags & NF_FLOWMAP_F_REPLY)];
+}
+
 static void snoop_match_fill(struct snoop_entry *entry, struct net *net,
 			     const struct nf_flowmap_key *key)
 {
@@ -394,6 +346,7 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	entry->pushed = compat_is_snooped(answer->flowtable);
 	snoop_match_fill(entry, net, key);
 	snoop_value_fill(&entry->value, key, answer, id);
+	entry->counter = snoop_ct_counter(entry->ct, &entry->value);
 
 	return entry;
 
@@ -600,10 +553,10 @@ static void snoop_count_packet(struct snoop_entry *entry, u32 len)
 	atomic64_inc((atomic64_t *)&entry->value.packets);
 	atomic64_add(len, (atomic64_t *)&entry->value.bytes);
 
-	if (entry->value.flags & NF_FLOWMAP_F_COUNTER)
-		nf_ct_acct_update(entry->ct,
-				  !!(entry->value.flags & NF_FLOWMAP_F_REPLY),
-				  len);
+	if (entry->counter) {
+		atomic64_inc(&entry->counter->packets);
+		atomic64_add(len, &entry->counter->bytes);
+	}
 }
 
 /* A test run has BH enabled on 6.1. */

@@ -6,7 +6,6 @@
 #include <linux/kallsyms.h>
 #include <linux/module.h>
 
-#include "nf_flowmap_compat.h"
 #include "nf_flow_table_snoop_internal.h"
 
 /* The hook of inet flowtables, which no symbol is exported for. */

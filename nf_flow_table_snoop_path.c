@@ -18,7 +18,6 @@
 #include <net/ip6_route.h>
 #include <net/ndisc.h>
 
-#include "nf_flowmap_compat.h"
 #include "nf_flow_table_snoop_internal.h"
 
 /* Orders the writers of both lists; readers use RCU. */

@@ -2,7 +2,6 @@
 /* /proc/net/nf_flowmap: the entries; /proc/net/stat/nf_flowmap: the counters. */
 #include <linux/in.h>
 #include <linux/proc_fs.h>
-#include <linux/rculist.h>
 #include <linux/seq_file.h>
 #include <linux/seq_file_net.h>
 

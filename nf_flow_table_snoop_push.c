@@ -7,7 +7,6 @@
  */
 #include <net/netfilter/nf_conntrack.h>
 
-#include "nf_flowmap_compat.h"
 #include "nf_flow_table_snoop_internal.h"
 
 /*

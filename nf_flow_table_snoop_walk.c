@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The entries of a netns one by one, for the map type. */
 #include <linux/export.h>
-#include <linux/rculist.h>
 
-#include "nf_flowmap_compat.h"
 #include "nf_flow_table_snoop_internal.h"
 
 /* The first entry of @net from @link on. */

@@ -3,16 +3,20 @@
 #ifndef _NF_FLOW_TABLE_SNOOP_INTERNAL_H
 #define _NF_FLOW_TABLE_SNOOP_INTERNAL_H
 
+#include <linux/hash.h>
 #include <linux/if_ether.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
+#include <linux/rculist.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <net/netfilter/nf_flow_table.h>
 #include <net/netns/generic.h>
+#include <net/netns/hash.h>
 
 #include "nf_flow_table_snoop.h"
+#include "nf_flowmap_compat.h"
 
 /* What keeps a packet off XDP before the flow itself does; one counter each. */
 #define SNOOP_STATS(X)							\
@@ -110,10 +114,10 @@ struct snoop_answer {
  * One direction of a flow.  What a lookup of IPv4 reads stands in the first
  * three cache lines.
  *
- * What came from the key, @value but for its counters, @port, @hop, @ct and
- * @pushed do not change once
- * the entry is in the table.  The others are written by whoever checks the
- * entry; two that do so at once write the same.
+ * What came from the key, @value but for its counters, @port, @hop, @ct,
+ * @counter and @pushed do not change once the entry is in the table.  The others
+ * are written by whoever checks the entry; two that do so at once write the
+ * same.
  */
 struct snoop_entry {
 	struct hlist_node	node;
@@ -128,6 +132,7 @@ struct snoop_entry {
 	struct nf_flowmap_value	value;
 	struct snoop_port	*port;
 	struct snoop_hop	*hop;
+	struct nf_conn_counter	*counter;	/* @ct's; NULL: not counted */
 	u32			checked;	/* jiffies */
 	u32			ct_timeout;
 	u32			generation;
@@ -177,16 +182,74 @@ static inline u64 snoop_next_bucket(u64 bucket)
 	return bucket;
 }
 
+/*
+ * NH, a universal hash: a sum of products of words, each with a secret added;
+ * hash_64() takes the upper bits.  Which tuples collide cannot be told without
+ * the secret.
+ */
+static inline u64 snoop_nh(u32 x, u32 y, unsigned int i)
+{
+	return (u64)(x + snoop_table.secret[i]) * (y + snoop_table.secret[i + 1]);
+}
+
+static inline u32 snoop_bucket(const struct net *net,
+			       const struct nf_flowmap_key *key)
+{
+	const u32 *tags = (const u32 *)key->encap;
+	const u32 *ports = (const u32 *)&key->sport;
+	const u32 *addrs = (const u32 *)&key->addrs;
+	u64 hash;
+
+	hash = snoop_nh(net_hash_mix(net) + key->ifindex + tags[0] + tags[1],
+			*ports, 0) +
+	       snoop_nh(addrs[0], addrs[1], 2);
+	if (key->l3proto == AF_INET6)
+		hash += snoop_nh(addrs[2], addrs[3], 4) +
+			snoop_nh(addrs[4], addrs[5], 6) +
+			snoop_nh(addrs[6], addrs[7], 8);
+
+	return hash_64(hash, snoop_table.bits);
+}
+
+static inline u64 snoop_key_u64(const void *field)
+{
+	return get_unaligned((const u64 *)field);
+}
+
+static inline bool snoop_entry_matches(const struct snoop_entry *entry,
+				       const struct net *net,
+				       const struct nf_flowmap_key *key)
+{
+	return entry->ip4 == snoop_key_u64(&key->addrs) &&
+	       entry->ports == *(const u32 *)&key->sport &&
+	       entry->head == snoop_key_u64(key) &&
+	       entry->encap == snoop_key_u64(key->encap) &&
+	       entry->net == net &&
+	       (key->l3proto == AF_INET ||
+		!memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6)));
+}
+
+/* Context: RCU read lock. */
+static inline struct snoop_entry *
+snoop_entry_find(const struct net *net, const struct nf_flowmap_key *key,
+		 u32 bucket)
+{
+	struct snoop_entry *entry;
+
+	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node,
+				 rcu_read_lock_bh_held() || rcu_read_lock_held())
+		if (snoop_entry_matches(entry, net, key))
+			return entry;
+
+	return NULL;
+}
+
 /* nf_flow_table_snoop.c */
-u32 snoop_bucket(const struct net *net, const struct nf_flowmap_key *key);
 bool snoop_key_is_valid(const struct nf_flowmap_key *key);
 void snoop_entry_key(const struct snoop_entry *entry,
 		     struct nf_flowmap_key *key);
 void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 			struct nf_flowmap_key *key);
-struct snoop_entry *snoop_entry_find(const struct net *net,
-				     const struct nf_flowmap_key *key,
-				     u32 bucket);
 void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry));
 struct snoop_entry *snoop_pull(struct net *net,
 			       const struct nf_flowmap_key *packet, u32 now);
