@@ -203,9 +203,18 @@ static void flowmap_free(struct bpf_map *map)
  */
 static void *flowmap_lookup_elem(struct bpf_map *map, void *key)
 {
-	struct net *net = flowmap_net(map);
+	struct net *net;
 
-	if (unlikely(!net || in_hardirq() || in_nmi()))
+	/*
+	 * BH disabled is what keeps netns and entry: a work item of a program,
+	 * or one that replaces a function of a sleepable program, has nothing.
+	 */
+	if (unlikely((preempt_count() & (NMI_MASK | HARDIRQ_MASK)) ||
+		     !in_softirq()))
+		return NULL;
+
+	net = flowmap_net(map);
+	if (unlikely(!net))
 		return NULL;
 
 	return (void *)nf_flow_snoop_lookup(net, key, NF_SNOOP_DOOR_XDP_FRAGS);
@@ -358,15 +367,12 @@ static int __init flowmap_init(void)
 {
 	int err;
 
-	err = flowmap_map_init();
+	err = flowmap_kfuncs_init();
 	if (err)
 		return err;
 
-	err = flowmap_kfuncs_init();
-	if (err)
-		flowmap_map_exit();
-
-	return err;
+	/* Last: from then on there can be maps, which hold the module. */
+	return flowmap_map_init();
 }
 
 static void __exit flowmap_exit(void)

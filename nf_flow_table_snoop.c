@@ -520,6 +520,7 @@ struct snoop_entry *snoop_pull(struct net *net,
 	struct snoop_port *port;
 	u32 generation;
 
+	key.flags = 0;
 	port = snoop_key_is_valid(&key) ? snoop_key_port(net, &key, now) : NULL;
 	if (!port) {
 		snoop_count_stat(net, SNOOP_STAT_miss);
@@ -541,11 +542,6 @@ struct snoop_entry *snoop_pull(struct net *net,
 
 /* --- lookup -------------------------------------------------------------- */
 
-static void snoop_count_block(const struct net *net, unsigned long block)
-{
-	snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(block));
-}
-
 static void snoop_count_packet(struct snoop_entry *entry, u32 len)
 {
 	static_assert(sizeof(atomic64_t) == sizeof(entry->value.packets));
@@ -559,21 +555,53 @@ static void snoop_count_packet(struct snoop_entry *entry, u32 len)
 	}
 }
 
-/* A test run has BH enabled on 6.1. */
-static noinline struct snoop_entry *snoop_entry_sure(struct net *net,
-						     const struct nf_flowmap_key *key,
-						     struct snoop_entry *entry,
-						     u32 now)
+static u32 snoop_entry_block(const struct snoop_entry *entry)
 {
+	return READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
+}
+
+static const struct nf_flowmap_value *
+snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key)
+{
+	if (key->len - 1 < entry->value.mtu)
+		snoop_count_packet(entry, key->len);
+
+	return &entry->value;
+}
+
+/*
+ * The way of a packet whose entry is not sure, or is not there, or blocked; see
+ * nf_flow_snoop_lookup().  A test run has BH enabled on 6.1.
+ */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		    struct snoop_entry *entry, u32 now)
+{
+	unsigned long block;
+
+	/* BH cannot be enabled again below: somebody's locks are held. */
+	if (irqs_disabled())
+		return NULL;
+
 	local_bh_disable();
 	rcu_read_lock();
 	if (!entry ||
-	    !snoop_entry_check(entry, now, key->len - 1 < entry->value.mtu))
+	    (READ_ONCE(entry->checked) != now &&
+	     !snoop_entry_check(entry, now, key->len - 1 < entry->value.mtu)))
 		entry = snoop_pull(net, key, now);
 	rcu_read_unlock();
 	local_bh_enable();
 
-	return entry;
+	if (!entry)
+		return NULL;
+
+	block = snoop_entry_block(entry) & door;
+	if (block) {
+		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(block));
+		return NULL;
+	}
+
+	return snoop_entry_use(entry, key);
 }
 
 /*
@@ -582,15 +610,15 @@ static noinline struct snoop_entry *snoop_entry_sure(struct net *net,
  * from this packet on.  Where something runs before that hook, the hook does it
  * if the packet gets there.
  */
-static noinline void snoop_end(struct net *net,
-			       const struct nf_flowmap_key *packet, u32 door)
+static noinline const struct nf_flowmap_value *
+snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 {
 	struct nf_flowmap_key key = *packet;
 	struct snoop_answer answer;
 	struct snoop_port *port;
 
-	if (!snoop_key_is_valid(&key))
-		return;
+	if (irqs_disabled() || !snoop_key_is_valid(&key))
+		return NULL;
 
 	key.flags = 0;
 	local_bh_disable();
@@ -609,6 +637,8 @@ static noinline void snoop_end(struct net *net,
 out:
 	rcu_read_unlock();
 	local_bh_enable();
+
+	return NULL;
 }
 
 /**
@@ -632,34 +662,21 @@ const struct nf_flowmap_value *
 nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 		     u32 door)
 {
-	u32 bucket = snoop_bucket(net, key), now = jiffies, block;
 	struct snoop_entry *entry;
+	u32 now = jiffies;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_bh_held() && !rcu_read_lock_held(),
 			 "lookup outside RCU");
 
-	if (unlikely(key->flags)) {
-		snoop_end(net, key, door);
-		return NULL;
-	}
+	if (unlikely(key->flags))
+		return snoop_end(net, key, door);
 
-	entry = snoop_entry_find(net, key, bucket);
-	if (unlikely(!entry || READ_ONCE(entry->checked) != now)) {
-		entry = snoop_entry_sure(net, key, entry, now);
-		if (!entry)
-			return NULL;
-	}
+	entry = snoop_entry_find(net, key, snoop_bucket(net, key));
+	if (unlikely(!entry || READ_ONCE(entry->checked) != now ||
+		     snoop_entry_block(entry) & door))
+		return snoop_lookup_slowly(net, key, door, entry, now);
 
-	block = READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
-	if (unlikely(block & door)) {
-		snoop_count_block(net, block & door);
-		return NULL;
-	}
-
-	if (key->len - 1 < entry->value.mtu)
-		snoop_count_packet(entry, key->len);
-
-	return &entry->value;
+	return snoop_entry_use(entry, key);
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_lookup);
 

@@ -101,6 +101,7 @@ void nf_flow_snoop_limit(struct net *net, u32 limit)
 	struct snoop_net *sn = snoop_net(net);
 
 	WRITE_ONCE(sn->limit, limit);
+	smp_mb(); /* pairs with atomic_inc_return() in snoop_entry_build() */
 	if (atomic_read(&sn->used) > limit)
 		snoop_sweep(snoop_entry_is_above_limit);
 }
