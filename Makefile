@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # For people and CI. The kernel's build of the modules reads Kbuild.
 
-KERNELS ?= 6.12 6.1
 KERNEL ?= 6.12
+ifeq ($(origin KERNELS), undefined)
+KERNELS := 6.12 6.1
+check: KERNELS := 6.12 6.1 patched debug
+endif
 T ?=
 export T
 
 help:
 	@echo 'make demo                             see it work: stock Debian 6.12 in a VM, real traffic'
-	@echo 'make check [KERNELS="6.12 6.1"] [T=pattern]'
-	@echo '                                      all tests, or those that match, on each kernel'
+	@echo 'make check [KERNELS="6.12 6.1 patched debug"] [T=pattern]'
+	@echo '                                      all tests, or those that match, on each kernel; there is debug-smp too'
 	@echo 'make vm [KERNEL=6.12]                 a shell in the same VM'
 	@echo 'make modules [KERNELS="6.12 6.1"]     the modules, in build/KERNEL/'
 	@echo 'make tools                            the loader, build/flowmap, and the tests'\'' programs'

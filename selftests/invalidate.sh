@@ -168,7 +168,7 @@ one_end()
 		line="not ready before the end"
 		rc=1
 	else
-		busywait 10000 has_sent $((half + 300))
+		busywait 60000 has_sent $((half + 300)) || echo "the stream is too slow"
 		until=${EPOCHREALTIME/./}
 		from=$(awk -v half=$half '$1 == half { print $2 }' "$tmp/sent")
 		line=$(judge "$from" "$until" tos=184) || rc=1

@@ -13,6 +13,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need tc conntrack traffic
+[ -e /proc/sys/net/core/bpf_jit_enable ] || skip "no kfuncs without a JIT"
 object=$(object tc.bpf.o) || skip "no program 'tc.bpf.o'"
 load_modules
 
