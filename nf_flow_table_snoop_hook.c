@@ -9,7 +9,7 @@
 #include "nf_flow_table_snoop_internal.h"
 
 /* The hook of inet flowtables, which no symbol is exported for. */
-static nf_hookfn *snoop_inet_hook;
+static typeof(nf_flow_offload_ip_hook) *snoop_inet_hook;
 
 static bool snoop_learn_inet_hook(const struct nf_hook_entries *hooks, int i)
 {

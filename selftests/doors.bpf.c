@@ -73,9 +73,9 @@ int xdp_kfunc(struct xdp_md *ctx)
 	struct doors_io *found = question(&key);
 
 	if (found)
-		answer(found, (const void *)bpf_xdp_flowmap_lookup(ctx, &key,
-						sizeof(key),
-						sizeof(struct nf_flowmap_value)));
+		answer(found, (const void *)
+		       bpf_xdp_flowmap_lookup(ctx, &key, sizeof(key),
+					      sizeof(struct nf_flowmap_value)));
 
 	return XDP_PASS;
 }
@@ -99,9 +99,9 @@ int tc_kfunc(struct __sk_buff *ctx)
 	struct doors_io *found = question(&key);
 
 	if (found)
-		answer(found, (const void *)bpf_skb_flowmap_lookup(ctx, &key,
-						sizeof(key),
-						sizeof(struct nf_flowmap_value)));
+		answer(found, (const void *)
+		       bpf_skb_flowmap_lookup(ctx, &key, sizeof(key),
+					      sizeof(struct nf_flowmap_value)));
 
 	return TC_ACT_OK;
 }

@@ -29,7 +29,7 @@ static char **doors;
 static int progs[MAX_DOORS], count, io;
 static struct nf_flowmap_key keys[MAX_FLOWS];
 
-__attribute__((noreturn, format(printf, 1, 2)))
+[[gnu::noreturn, gnu::format(printf, 1, 2)]]
 static void die(const char *fmt, ...)
 {
 	va_list args;
@@ -65,7 +65,7 @@ static void load(const char *path)
 		bpf_program__set_autoload(prog, true);
 	}
 	if (bpf_object__load(object))
-		die("%s: does not load", path);
+		die("%s: refused", path);
 
 	for (i = 0; i < count; i++)
 		progs[i] = bpf_program__fd(bpf_object__find_program_by_name(object, doors[i]));
@@ -91,8 +91,11 @@ static struct nf_flowmap_value ask(int door, const struct nf_flowmap_key *key)
 {
 	struct doors_io data = { .key = *key };
 	unsigned char frame[64] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame,
-		    .data_size_in = sizeof(frame));
+	struct bpf_test_run_opts opts = {
+		.sz = sizeof(opts),
+		.data_in = frame,
+		.data_size_in = sizeof(frame),
+	};
 	__u32 zero = 0;
 
 	data.key.len = PACKET_LEN;

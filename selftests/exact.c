@@ -36,6 +36,7 @@
 #define MARK		184
 #define WAIT_MS		5000
 
+#pragma pack(push, 1)
 struct packet {
 	struct ether_header	eth;
 	struct iphdr		ip;
@@ -44,13 +45,15 @@ struct packet {
 		struct tcphdr	tcp;
 	};
 	uint32_t		seq;
-} __attribute__((packed));
+};
+
+#pragma pack(pop)
 
 static int client, server, conntrack;
 static struct ether_addr from_mac, via_mac;
 static uint32_t sequence;
 
-__attribute__((noreturn, format(printf, 1, 2)))
+[[gnu::noreturn, gnu::format(printf, 1, 2)]]
 static void die(const char *fmt, ...)
 {
 	va_list args;
@@ -224,12 +227,14 @@ static void flush(void)
 
 	if (send(conntrack, &request, sizeof(request), 0) < 0 ||
 	    recv(conntrack, &reply, sizeof(reply), 0) < 0 || reply.err.error)
-		die("conntrack: cannot flush");
+		die("conntrack does not delete");
 }
 
 static void expect(const char *what, uint8_t tos, bool marked)
 {
-	if ((tos == MARK) != marked)
+	bool is_marked = tos == MARK;
+
+	if (is_marked != marked)
 		die("packet %u, %s: went by the %s path", sequence, what,
 		    marked ? "fast" : "slow");
 }
@@ -254,16 +259,19 @@ int main(int argc, char **argv)
 		port = 1024 + i;
 		if (i % 2) {
 			send_one(IPPROTO_UDP, port, 0);
-			expect("UDP, the one that offloads", send_one(IPPROTO_UDP, port, 0), true);
+			expect("UDP, offloaded by it",
+			       send_one(IPPROTO_UDP, port, 0), true);
 			expect("UDP", send_one(IPPROTO_UDP, port, 0), false);
 			flush();
 			expect("UDP, deleted", send_one(IPPROTO_UDP, port, 0), true);
 		} else {
 			send_one(IPPROTO_TCP, port, TH_SYN);
 			answer(port, TH_SYN | TH_ACK, &server_mac, &server_via);
-			expect("TCP, the one that offloads", send_one(IPPROTO_TCP, port, TH_ACK), true);
+			expect("TCP, offloaded by it",
+			       send_one(IPPROTO_TCP, port, TH_ACK), true);
 			expect("TCP", send_one(IPPROTO_TCP, port, TH_ACK), false);
-			expect("TCP, the reset", send_one(IPPROTO_TCP, port, TH_RST | TH_ACK), true);
+			expect("TCP, the reset",
+			       send_one(IPPROTO_TCP, port, TH_RST | TH_ACK), true);
 			expect("TCP, reset", send_one(IPPROTO_TCP, port, TH_ACK), true);
 		}
 	}

@@ -16,7 +16,7 @@ load_modules
 
 # As large as a packet can be and still lie in one page: 6.1 redirects no fragments.
 mtu=3400
-bytes=${BYTES:-$((sanitized ? 5000000 : 100000000))}
+bytes=${BYTES:-$((sanitized ? 10000000 : 100000000))}
 udp_timeout=3
 
 ruleset()

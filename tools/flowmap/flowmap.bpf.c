@@ -27,7 +27,10 @@ const __u8 *bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key,
 				   __u32 key__sz,
 				   const __u32 rdonly_buf_size) __ksym;
 
-/* The other door, where the kernel has map types of modules; libbpf creates it for flowmap_xdp_map alone. */
+/*
+ * The other door, where the kernel has map types of modules; libbpf creates it
+ * for flowmap_xdp_map alone.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_FLOWMAP);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
