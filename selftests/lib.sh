@@ -147,7 +147,8 @@ new_ns()
 		printf -v "$var" '%s' "flowmap-$var-${tmp##*.}-${#namespaces[@]}"
 		ip netns add "${!var}"
 		namespaces+=("${!var}")
-		ip netns exec "${!var}" sysctl -q net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0
+		ip netns exec "${!var}" sysctl -q net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0 \
+			net.ipv6.conf.default.accept_ra=0
 		ip -n "${!var}" link set lo up
 		background "${!var}" sleep infinity
 		keeper[${!var}]=$!
