@@ -9,11 +9,13 @@
 . "$(dirname "$0")/lib.sh"
 
 need conntrack exact wire
+modprobe -q nf_flow_table || true
+grep -qw nf_flow_snoop_register /proc/kallsyms || skip "no flowtables that tell of their flows"
 load_modules
 topology
 crafted_flows
 quiet_neighbours
-r flowmap snoop -c inet filter fast r0 r1 2>"$tmp/snoop" || skip "no flowtable with the flag snoop: $(<"$tmp/snoop")"
+succeeds "flowmap makes a flowtable with the flag snoop" r flowmap snoop -c inet filter fast r0 r1
 r nft -f - <<-END
 table inet filter {
 	chain forward {
