@@ -82,11 +82,6 @@ stop_stream()
 	kill "$log"
 }
 
-forwards_more_than()
-{
-	[ "$(forwarded r0)" -gt "$1" ]
-}
-
 # picked_up WHAT: XDP forwards the stream.
 picked_up()
 {

@@ -138,6 +138,12 @@ load_modules()
 	load_module nf_flow_table_bpf_flowmap || skip "nf_flow_table_bpf_flowmap does not load"
 }
 
+# not_removed MODULE: rmmod refuses
+not_removed()
+{
+	! rmmod "$1" 2>"$tmp/rmmod" && grep -q 'in use' "$tmp/rmmod"
+}
+
 # new_ns VARIABLE...: a namespace each, its name in the variable.
 new_ns()
 {
@@ -346,6 +352,12 @@ passed()
 forwarded()
 {
 	passed forwarded "$@"
+}
+
+# forwards_more_than COUNT: packets that came in at r0, or at a device with the same program
+forwards_more_than()
+{
+	[ "$(forwarded r0)" -gt "$1" ]
 }
 
 # redirected DEV: the same as the router's driver counts it

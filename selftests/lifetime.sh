@@ -35,11 +35,6 @@ begin()
 	forwards
 }
 
-forwards_more_than()
-{
-	[ "$(forwarded r0)" -gt "$1" ]
-}
-
 forwards()
 {
 	succeeds "$name: XDP forwards" busywait 8000 forwards_more_than $(($(forwarded r0) + 100))
@@ -138,12 +133,6 @@ lose_router()
 	end_ns "$client"
 	end_ns "$server"
 	succeeds "$name: the others end" namespaces_end
-}
-
-# not_removed MODULE: rmmod refuses
-not_removed()
-{
-	! rmmod "$1" 2>"$tmp/rmmod" && grep -q 'in use' "$tmp/rmmod"
 }
 
 remove_modules()

@@ -27,11 +27,6 @@ table inet filter {
 END
 r flowmap attach r0 r1
 
-forwards_more_than()
-{
-	[ "$(forwarded r0)" -gt "$1" ]
-}
-
 # The end of a connection returns, and the next packet goes by the stack: 1000 times.
 times=1000
 before=$(forwarded r0)
