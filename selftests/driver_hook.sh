@@ -1,0 +1,245 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# ndo_flow_offload, with netdevsim: a driver is told of each flow that comes in by its device, what it counts reaches conntrack,
+# and what it was told it is told to forget once, whatever ends the flow.
+#
+#  client              router              server
+#   c0 10.0.1.2 ---- r0 10.0.1.1					all four are ports of netdevsim
+#                     r1 10.0.2.1 ---- s0 10.0.2.2
+. "$(dirname "$0")/lib.sh"
+
+need conntrack wire
+sims=/sys/kernel/debug/netdevsim
+modprobe -a nf_flow_table netdevsim 2>/dev/null || skip "no netdevsim"
+[ -e $sims/flow_offload ] || skip "netdevsim takes no flows"
+queue_max=/sys/module/nf_flow_table/parameters/offload_queue_max
+before_queue_max=$(<$queue_max)
+# The number of each port among netdevsim's devices.
+declare -A sim_id=([c0]=61 [r0]=62 [r1]=63 [s0]=64)
+
+remove_sims()
+{
+	local rc=$? dev
+
+	set +e
+	echo "$before_queue_max" >$queue_max
+	for dev in "${!sim_id[@]}"; do
+		[ ! -e "/sys/bus/netdevsim/devices/netdevsim${sim_id[$dev]}" ] || echo "${sim_id[$dev]}" >/sys/bus/netdevsim/del_device
+	done
+	(exit "$rc")
+	cleanup
+}
+trap remove_sims EXIT
+
+# sim NS DEV
+sim()
+{
+	local id=${sim_id[$2]} net
+
+	echo "$id 1" >/sys/bus/netdevsim/new_device
+	net=$(echo /sys/bus/netdevsim/devices/netdevsim"$id"/net/*)
+	ip link set "${net##*/}" netns "$1" name "$2" address "${mac[$2]}"
+}
+
+# index NS DEV
+index()
+{
+	local line
+
+	line=$(ip -n "$1" -o link show "$2")
+	echo "${line%%:*}"
+}
+
+# cable NS DEV PEER-NS PEER
+cable()
+{
+	local a b
+
+	exec {a}</run/netns/"$1" {b}</run/netns/"$3"
+	echo "$a:$(index "$1" "$2") $b:$(index "$3" "$4")" >/sys/bus/netdevsim/link_device
+	exec {a}<&- {b}<&-
+}
+
+# In place of veth, for topology.
+link()
+{
+	sim "$1" "$2"
+	sim "$3" "$4"
+	cable "$@"
+}
+
+end_host()
+{
+	:
+}
+
+# port DEV FILE
+port()
+{
+	echo "$sims/netdevsim${sim_id[$1]}/ports/0/flow_offload/$2"
+}
+
+# offloaded DEV: how many directions of flows it has
+offloaded()
+{
+	wc -l <"$(port "$1" flows)"
+}
+
+has_offloaded()
+{
+	[ "$(offloaded "$1")" -eq "$2" ]
+}
+
+# total NAME: of all ports
+total()
+{
+	sed -n "s/^$1 //p" $sims/flow_offload
+}
+
+all_deleted()
+{
+	[ "$(total adds)" -eq "$(total dels)" ]
+}
+
+total_is()
+{
+	[ "$(total "$1")" -ge "$2" ]
+}
+
+# flowtable: with the rules that fill it
+flowtable()
+{
+	r nft -f - <<-END
+	table inet filter {
+		flowtable fast {
+			hook ingress priority filter
+			devices = { r0, r1 }
+			flags offload
+			counter
+		}
+		chain forward {
+			type filter hook forward priority filter
+			meta l4proto { tcp, udp } flow add @fast
+		}
+		chain postrouting {
+			type nat hook postrouting priority srcnat
+			oifname r1 meta nfproto ipv4 masquerade
+		}
+	}
+	END
+}
+
+no_flowtable()
+{
+	r nft delete table inet filter
+}
+
+# packets SPORT COUNT
+packets()
+{
+	local more=() i
+
+	for ((i = 0; i < $2; i++)); do
+		more+=(--)
+	done
+	c wire send c0 "${ipv4[@]}" sport="$1" "${more[@]}" >/dev/null
+}
+
+# counts SPORT: packets of the connection as conntrack has them
+counts()
+{
+	r conntrack -L -p udp --sport "$1" 2>/dev/null | sed -n 's/^.* sport='"$1"' [^=]*=[0-9]* packets=\([0-9]*\) .*$/\1/p' | head -n 1
+}
+
+counts_at_least()
+{
+	[ "$(counts "$1")" -ge "$2" ]
+}
+
+topology
+crafted_flows
+quiet_neighbours
+# What is left of a connection when its flow ends should live for a while.
+r sysctl -q net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_udp_timeout=300
+
+flowtable
+packets 1001 3
+succeeds "the driver of the first packet's device has the flow" busywait 5000 has_offloaded r0 1
+succeeds "the driver of the other direction's device has it too" busywait 5000 has_offloaded r1 1
+succeeds "its table shows tuple, NAT, the way out and its addresses" grep -qE \
+	"^1 udp 10\.0\.1\.9:1001 10\.0\.9\.9:2000 in $(index "$router" r0) becomes 10\.0\.2\.1:[0-9]+ 10\.0\.9\.9:2000 out $(index "$router" r1) from ${mac[r1]} to ${mac[s0]} mtu 1500 " \
+	"$(port r0 flows)"
+succeeds "conntrack says so" grep -q HW_OFFLOAD <(r conntrack -L -p udp --sport 1001 2>/dev/null)
+
+had=$(counts 1001)
+check "conntrack counted what came by software" "$had" -eq 3
+echo "0 50 5000" >"$(port r0 hit)"
+succeeds "what the driver counted reaches conntrack" busywait 10000 counts_at_least 1001 53
+check "and nothing else" "$(counts 1001)" -eq 53
+
+# A deletion takes the rest along.
+echo "0 7 700" >"$(port r0 hit)"
+no_flowtable
+succeeds "a flowtable that is deleted takes its flows out of hardware" busywait 5000 all_deleted
+check "what was counted until then reached conntrack" "$(counts 1001)" -eq 60
+
+# Errors leave the flow in software, which offers it again.
+flowtable
+echo 100 >"$(port r0 fail_add)"
+errors=$(total add_errors)
+packets 1002 3
+succeeds "an add fails" busywait 5000 total_is add_errors $((errors + 1))
+check "a flow that could not be added is not in the table" "$(offloaded r0)" -eq 0
+echo 0 >"$(port r0 fail_add)"
+sleep 1.2
+packets 1002 2
+succeeds "it is offered again" busywait 5000 has_offloaded r0 1
+echo 1 >"$(port r0 max)"
+packets 1003 3
+succeeds "one more than there is room for stays in software" busywait 5000 has_offloaded r1 2
+check "of the device with the limit" "$(offloaded r0)" -eq 1
+echo 1000 >"$(port r0 max)"
+
+# The queue.
+echo 0 >$queue_max
+packets 1004 3
+sleep 0.5
+check "nothing is offered past the queue's limit" "$(offloaded r1)" -eq 2
+full=$((0x0$(proc_net "$router" stat/nf_flowtable | awk 'NR > 1 { n += $4 } END { print n + 0 }')))
+check "which is counted" $full -gt 0
+echo "$before_queue_max" >$queue_max
+
+# Whatever ends a flow.
+echo 100 >"$(port r0 fail_del)"
+ip -n "$router" link set r0 down
+check "when a device is down, its flows are deleted, though the driver says no" "$(offloaded r0)" -eq 0
+succeeds "also by the other device" has_offloaded r1 0
+echo 0 >"$(port r0 fail_del)"
+ip -n "$router" link set r0 up
+ip -n "$router" neigh replace 10.0.1.9 lladdr "${mac[c0]}" dev r0 nud permanent
+packets 1005 3
+succeeds "and come back" busywait 5000 has_offloaded r0 1
+r conntrack -D -p udp --sport 1005 >/dev/null 2>&1
+succeeds "a connection that is deleted leaves hardware" busywait 5000 has_offloaded r0 0
+packets 1006 3
+succeeds "another one" busywait 5000 has_offloaded r0 1
+echo "${sim_id[r0]}" >/sys/bus/netdevsim/del_device
+succeeds "a device that goes away leaves nothing behind" all_deleted
+
+# TC_SETUP_FT goes first.
+no_flowtable
+echo 1 >"$(port r1 tc)"
+sim "$router" r0
+cable "$client" c0 "$router" r0
+up "$router" r0 10.0.1.1/24 fd00:1::1/64
+ip -n "$router" neigh replace 10.0.1.9 lladdr "${mac[c0]}" dev r0 nud permanent
+flowtable
+packets 1007 3
+succeeds "a driver without TC_SETUP_FT gets the flow" busywait 5000 has_offloaded r0 1
+check "one with it gets a rule" "$(<"$(port r1 tc_rules)")" -eq 1
+check "and no flow" "$(offloaded r1)" -eq 0
+no_flowtable
+succeeds "both are told of the end" busywait 5000 all_deleted
+check "rules left" "$(<"$(port r1 tc_rules)")" -eq 0
+check "calls that a driver could not make sense of" "$(total bugs)" -eq 0
