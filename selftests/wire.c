@@ -38,6 +38,10 @@
 /* Of more frames, only a hash is printed. */
 #define PRINT_MAX	100
 
+/* The source ports that many connections have. */
+#define FLOWS_PORT	1024
+#define FLOWS_PORTS	50000
+
 #define STAMP_MAGIC	0x464c4f57
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
@@ -511,6 +515,34 @@ static int cmd_stream(char **args)
 	return EXIT_SUCCESS;
 }
 
+/*
+ * Two packets for each of COUNT connections, which differ in the source port
+ * and, from one round of ports to the next, in the source address.
+ */
+static int cmd_flows(char **args)
+{
+	unsigned int count = atoi(args[1]), i;
+	int fd = open_dev(args[0], 0);
+	struct frame frame;
+	struct spec spec;
+	uint32_t addr;
+
+	preset(&spec);
+	parse(&spec, args + 2);
+	memcpy(&addr, spec.src, sizeof(addr));
+	for (i = 0; i < count; i++) {
+		spec.field[SPORT] = FLOWS_PORT + i % FLOWS_PORTS;
+		*(uint32_t *)spec.src = htonl(ntohl(addr) + i / FLOWS_PORTS);
+		build(&frame, &spec, NULL, spec.field[LEN]);
+		send_frame(fd, &frame);
+		send_frame(fd, &frame);
+		if (i % (BURST / 2) == 0)
+			usleep(BURST_PAUSE_US);
+	}
+
+	return EXIT_SUCCESS;
+}
+
 /* Is it what we send, and not ARP, ND and MLD, which stacks say on their own? */
 static bool is_test_frame(const uint8_t *bytes, size_t len)
 {
@@ -660,6 +692,7 @@ static const struct {
 	{ "send", "DEV NAME=VALUE... [-- NAME=VALUE...]...", 2, cmd_send },
 	{ "sweep", "DEV STEP NAME=VALUE...", 3, cmd_sweep },
 	{ "stream", "DEV COUNT NAME=VALUE... [-- NAME=VALUE...]", 3, cmd_stream },
+	{ "flows", "DEV COUNT NAME=VALUE...", 3, cmd_flows },
 	{ "capture", "DEV COUNT", 2, cmd_capture },
 	{ "log", "TIMEOUT-MS DEV...", 2, cmd_log },
 };
