@@ -9,10 +9,11 @@
 #                     r1 10.0.2.1 ---- s0 10.0.2.2
 . "$(dirname "$0")/sim.sh"
 
-# How many flows are added, at least.
+# How many flows are added, at least; FLOWMAP_FLOWS sets another number.
 flows=200000
-[ $sanitized -eq 0 ] || flows=50000
+[ $sanitized -eq 0 ] || flows=20000
 [ $sanitized -eq 0 ] || [ "$(nproc)" -eq 1 ] || flows=5000
+flows=${FLOWMAP_FLOWS:-$flows}
 senders=()
 
 # What goes when the device does.
