@@ -18,7 +18,7 @@ namespaces=(client router server)
 declare -A cost=([slow]=0 [flowtable]=0 [kfunc]=0 [floor]=0)
 succeeds "each path is the one meant" env COUNT=5000 "$measure" >"$tmp/costs"
 cat "$tmp/costs"
-while read -r name instructions; do
+while read -r name instructions _; do
 	name=${name%.*}
 	cost[${name##*.}]=$instructions
 done < <(grep '^insn\.' "$tmp/costs")

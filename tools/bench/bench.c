@@ -10,6 +10,8 @@
 #include <net/if.h>
 #include <netinet/ether.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,12 +28,16 @@
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
 static const char usage[] =
-	"bench send DEV DSTMAC SADDR DADDR SPORT DPORT COUNT  time of a packet, in ns\n"
+	"bench send DEV DSTMAC VLAN PACKET SADDR SPORT DADDR DPORT FLOWS COUNT\n"
+	"                               time of a packet, in ns\n"
+	"  VLAN                         0 for no tag\n"
+	"  PACKET                       udp; or of TCP: syn, synack, ack\n"
+	"  SPORT, DPORT                 the one with a + is the first of FLOWS\n"
 	"bench sink DEV                 drop what DEV receives\n"
 	"bench redirect DEV TO          send it out of TO\n"
 	"bench upstream DEV             forward it with bpf_xdp_flow_lookup()\n";
 
-[[gnu::format(printf, 1, 2)]]
+[[gnu::noreturn, gnu::format(printf, 1, 2)]]
 static void die(const char *fmt, ...)
 {
 	va_list args;
@@ -52,16 +58,6 @@ static unsigned int dev_index(const char *name)
 		die("no device '%s'", name);
 
 	return ifindex;
-}
-
-static in_addr_t parse_ip(const char *text)
-{
-	struct in_addr addr;
-
-	if (!inet_aton(text, &addr))
-		die("'%s' is no IPv4 address", text);
-
-	return addr.s_addr;
 }
 
 static struct bench_bpf *open_programs(void)
@@ -104,44 +100,150 @@ static unsigned int add_words(unsigned int sum, const void *data, size_t size)
 	return sum;
 }
 
-static unsigned short udp_checksum(const struct ip *ip,
-				   const struct udphdr *udp)
+enum packet {
+	PACKET_UDP,
+	PACKET_SYN,
+	PACKET_SYNACK,
+	PACKET_ACK,
+	PACKET_MAX
+};
+
+static enum packet parse_packet(const char *text)
 {
-	unsigned int sum = htons(IPPROTO_UDP) + udp->uh_ulen;
+	static const char * const names[PACKET_MAX] = {
+		"udp", "syn", "synack", "ack",
+	};
+	enum packet packet;
 
-	sum = add_words(sum, &ip->ip_src, 2 * sizeof(ip->ip_src));
+	for (packet = 0; packet < PACKET_MAX; packet++)
+		if (!strcmp(text, names[packet]))
+			return packet;
 
-	return ~add_words(sum, udp, sizeof(*udp));
+	die("'%s' is no kind of packet: give udp, syn, synack or ack", text);
 }
 
-/* The data of the packet is zero. */
-static void build_frame(unsigned char *frame, char **args)
+/* Return: bytes that were written to @eth. */
+static size_t build_eth(void *eth, const char *mac, unsigned short vlan,
+			unsigned short proto)
 {
-	struct ether_header eth = { .ether_type = htons(ETHERTYPE_IP) };
-	struct ip ip = {
+	unsigned short tag[] = {
+		htons(ETHERTYPE_VLAN), htons(vlan), htons(proto),
+	};
+	size_t skip = vlan ? 0 : 2;
+
+	if (!ether_aton_r(mac, eth))
+		die("'%s' is no MAC address", mac);
+	memcpy(eth + 2 * ETHER_ADDR_LEN, tag + skip,
+	       sizeof(tag) - skip * sizeof(*tag));
+
+	return 2 * ETHER_ADDR_LEN + sizeof(tag) - skip * sizeof(*tag);
+}
+
+static size_t build_ipv4(struct ip *ip, unsigned char proto, size_t len,
+			 const struct in_addr addrs[2])
+{
+	*ip = (struct ip){
 		.ip_v = IPVERSION,
-		.ip_hl = sizeof(ip) / 4,
+		.ip_hl = sizeof(*ip) / 4,
 		.ip_ttl = IPDEFTTL,
-		.ip_p = IPPROTO_UDP,
-		.ip_len = htons(FRAME_SIZE - sizeof(eth)),
-		.ip_src.s_addr = parse_ip(args[2]),
-		.ip_dst.s_addr = parse_ip(args[3]),
+		.ip_p = proto,
+		.ip_len = htons(len),
+		.ip_src = addrs[0],
+		.ip_dst = addrs[1],
 	};
-	struct udphdr udp = {
-		.uh_sport = htons(atoi(args[4])),
-		.uh_dport = htons(atoi(args[5])),
-		.uh_ulen = htons(FRAME_SIZE - sizeof(eth) - sizeof(ip)),
+	ip->ip_sum = ~add_words(0, ip, sizeof(*ip));
+
+	return sizeof(*ip);
+}
+
+static size_t build_ipv6(struct ip6_hdr *ip, unsigned char proto, size_t len,
+			 const struct in6_addr addrs[2])
+{
+	*ip = (struct ip6_hdr){
+		.ip6_flow = htonl(6 << 28),
+		.ip6_hlim = IPDEFTTL,
+		.ip6_nxt = proto,
+		.ip6_plen = htons(len - sizeof(*ip)),
+		.ip6_src = addrs[0],
+		.ip6_dst = addrs[1],
 	};
 
-	if (!ether_aton_r(args[1], (struct ether_addr *)eth.ether_dhost))
-		die("'%s' is no MAC address", args[1]);
-	ip.ip_sum = ~add_words(0, &ip, sizeof(ip));
-	udp.uh_sum = udp_checksum(&ip, &udp);
+	return sizeof(*ip);
+}
 
-	memset(frame, 0, FRAME_SIZE);
-	memcpy(frame, &eth, sizeof(eth));
-	memcpy(frame + sizeof(eth), &ip, sizeof(ip));
-	memcpy(frame + sizeof(eth) + sizeof(ip), &udp, sizeof(udp));
+static size_t build_udp(struct udphdr *udp, size_t len)
+{
+	udp->uh_ulen = htons(len);
+
+	return offsetof(struct udphdr, uh_sum);
+}
+
+/* The same numbers in each packet of a kind, as after a loss. */
+static size_t build_tcp(struct tcphdr *tcp, enum packet packet)
+{
+	const unsigned int client = 1000, server = 5000;
+
+	tcp->syn = packet != PACKET_ACK;
+	tcp->ack = packet != PACKET_SYN;
+	tcp->seq = htonl(packet == PACKET_SYNACK ? server :
+			 client + !tcp->syn);
+	if (tcp->ack)
+		tcp->ack_seq = htonl(packet == PACKET_SYNACK ? client + 1 :
+				     server + 1);
+	tcp->doff = sizeof(*tcp) / 4;
+	tcp->window = htons(65535);
+
+	return offsetof(struct tcphdr, check);
+}
+
+/* One of the two ports is the first of many; it is written for each packet. */
+static void build_ports(struct bench_bpf__bss *bss, size_t l4,
+			const char *sport, const char *dport)
+{
+	unsigned short ports[] = { htons(atoi(sport)), htons(atoi(dport)) };
+	int many = !strchr(sport, '+');
+
+	bss->port_at = l4 + many * sizeof(*ports);
+	bss->port = ntohs(ports[many]);
+	ports[many] = 0;
+	memcpy(bss->frame + l4, ports, sizeof(ports));
+}
+
+/* Return: the frame's size.  The data of the packet is zero. */
+static size_t build_frame(struct bench_bpf__bss *bss, char **args)
+{
+	enum packet packet = parse_packet(args[3]);
+	unsigned char proto = packet == PACKET_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+	unsigned char *frame = bss->frame;
+	unsigned char addrs[2 * sizeof(struct in6_addr)];
+	int family = strchr(args[4], ':') ? AF_INET6 : AF_INET;
+	size_t addr_size = family == AF_INET ? sizeof(struct in_addr) :
+					       sizeof(struct in6_addr);
+	size_t size = family == AF_INET ? FRAME_SHORT : FRAME_LONG;
+	size_t ip, l4;
+
+	if (inet_pton(family, args[4], addrs) != 1 ||
+	    inet_pton(family, args[6], addrs + addr_size) != 1)
+		die("'%s' and '%s' are no addresses of one family", args[4],
+		    args[6]);
+
+	ip = build_eth(frame, args[1], atoi(args[2]), family == AF_INET ?
+		       ETHERTYPE_IP : ETHERTYPE_IPV6);
+	l4 = ip;
+	l4 += family == AF_INET ?
+	      build_ipv4((void *)frame + ip, proto, size - ip, (void *)addrs) :
+	      build_ipv6((void *)frame + ip, proto, size - ip, (void *)addrs);
+	build_ports(bss, l4, args[5], args[7]);
+	bss->check_at = l4;
+	bss->check_at += proto == IPPROTO_UDP ?
+			 build_udp((void *)frame + l4, size - l4) :
+			 build_tcp((void *)frame + l4, packet);
+
+	bss->sum = add_words(htons(proto) + htons(size - l4), addrs,
+			     2 * addr_size);
+	bss->sum = add_words(bss->sum, frame + l4, size - l4);
+
+	return size;
 }
 
 /*
@@ -162,18 +264,18 @@ static void cmd_send(char **args)
 	struct bench_bpf *skel = open_programs();
 	struct bpf_test_run_opts opts = {
 		.sz = sizeof(opts),
-		.data_size_in = FRAME_SIZE,
-		.repeat = atoi(args[6]),
+		.repeat = atoi(args[9]),
 		.batch_size = BATCH_SIZE,
 		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
 	};
 	int err;
 
 	if (opts.repeat < 1)
-		die("'%s' is no number of packets", args[6]);
+		die("'%s' is no number of packets", args[9]);
 
-	build_frame(skel->bss->frame, args);
+	opts.data_size_in = build_frame(skel->bss, args);
 	skel->bss->ifindex = dev_index(args[0]);
+	skel->bss->flows = atoi(args[8]);
 	load_programs(skel);
 
 	opts.data_in = skel->bss->frame;
@@ -221,7 +323,7 @@ int main(int argc, char **argv)
 		int args;
 		void (*run)(char **args);
 	} commands[] = {
-		{ "send", 7, cmd_send },
+		{ "send", 10, cmd_send },
 		{ "sink", 1, cmd_sink },
 		{ "redirect", 2, cmd_redirect },
 		{ "upstream", 1, cmd_upstream },

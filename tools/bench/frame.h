@@ -3,8 +3,12 @@
 #ifndef BENCH_FRAME_H
 #define BENCH_FRAME_H
 
-/* Ethernet, IPv4 and UDP headers and 18 bytes of data: the shortest frame. */
-#define FRAME_SIZE	60
+/* The shortest frame, which has room for TCP over IPv4; and one with room for IPv6. */
+#define FRAME_SHORT	60
+#define FRAME_LONG	80
+
+/* A power of two. */
+#define FRAME_ROOM	128
 
 /* Packets that are sent before the receivers have their turn. */
 #define BATCH_SIZE	64

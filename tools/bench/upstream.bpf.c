@@ -2,19 +2,25 @@
 /*
  * What the kernel itself offers since 6.11, for comparison: look the flow up
  * with bpf_xdp_flow_lookup(), read the addresses that leave from the other
- * direction's tuple, and ask bpf_fib_lookup() for the way out.  UDP over IPv4.
+ * direction's tuple, and ask bpf_fib_lookup() for the way out.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
 #include <linux/udp.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #define AF_INET		2
-#define ADDR_ROOM	16
+#define AF_INET6	10
+
+/* Words of an address of IPv4 and of IPv6. */
+#define V4		1
+#define V6		4
 
 /* Only what is read of the kernel's structures; libbpf finds where it is. */
 struct flow_offload_tuple {
@@ -32,15 +38,13 @@ struct bpf_flowtable_opts {
 
 /* How a tuple begins. */
 struct tuple_head {
-	__be32	src, src_room[ADDR_ROOM / 4 - 1];
-	__be32	dst, dst_room[ADDR_ROOM / 4 - 1];
+	__be32	src[V6], dst[V6];
 	__be16	sport, dport;
 };
 
-/* What NAT changes of a packet. */
+/* What NAT changes of a packet: two addresses, and a word of two ports. */
 struct nat {
-	__be32	src, dst;
-	__be16	sport, dport;
+	__be32	words[2 * V6 + 1];
 };
 
 struct flow_offload_tuple_rhash *
@@ -55,12 +59,23 @@ static __always_inline __u16 fold(__u32 sum)
 	return ~sum;
 }
 
+static __always_inline void copy_words(void *to, const void *from, int words)
+{
+	__be32 *out = to;
+	const __be32 *in = from;
+	int i;
+
+	for (i = 0; i < words; i++)
+		out[i] = in[i];
+}
+
 static __always_inline int read_nat(struct flow_offload_tuple_rhash *flow,
-				    struct nat *nat)
+				    struct nat *nat, int addr)
 {
 	__u64 size = bpf_core_type_size(struct flow_offload_tuple_rhash);
 	const char *tuple = (const char *)&flow->tuple.src_v4;
 	struct tuple_head other;
+	__be16 *ports = (__be16 *)&nat->words[2 * addr];
 
 	/* It lies before this one or behind it. */
 	tuple -= size;
@@ -69,64 +84,137 @@ static __always_inline int read_nat(struct flow_offload_tuple_rhash *flow,
 	if (bpf_probe_read_kernel(&other, sizeof(other), tuple))
 		return -1;
 
-	nat->src = other.dst;
-	nat->dst = other.src;
-	nat->sport = other.dport;
-	nat->dport = other.sport;
+	copy_words(&nat->words[0], other.dst, addr);
+	copy_words(&nat->words[addr], other.src, addr);
+	ports[0] = other.dport;
+	ports[1] = other.sport;
 
 	return 0;
 }
 
-static __always_inline void translate(struct iphdr *ip, struct udphdr *udp,
-				      struct nat *to)
+static __always_inline __u16 csum_change(__u16 check, struct nat *from,
+					 struct nat *to, int words)
 {
-	struct nat from = { ip->saddr, ip->daddr, udp->source, udp->dest };
-	__u32 ttl = bpf_htons(0x0100);
-
-	ip->ttl--;
-	ip->check = fold(bpf_csum_diff(&from.src, 8, &to->src, 8,
-				       (__u16)~ip->check) + (__u16)~ttl);
-	if (udp->check)
-		udp->check = fold(bpf_csum_diff(&from.src, sizeof(from),
-						&to->src, sizeof(*to),
-						(__u16)~udp->check)) ?: 0xffff;
-	ip->saddr = to->src;
-	ip->daddr = to->dst;
-	udp->source = to->sport;
-	udp->dest = to->dport;
+	return fold(bpf_csum_diff(from->words, 4 * words, to->words, 4 * words,
+				  (__u16)~check));
 }
 
-static __always_inline int forward(struct xdp_md *ctx, struct ethhdr *eth,
-				   struct iphdr *ip, struct udphdr *udp)
+static __always_inline void translate_ip(void *network, struct nat *from,
+					 struct nat *to, int addr)
 {
-	struct bpf_fib_lookup fib = {
-		.family = AF_INET,
-		.l4_protocol = ip->protocol,
-		.tot_len = bpf_ntohs(ip->tot_len),
-		.ipv4_src = ip->saddr,
-		.ipv4_dst = ip->daddr,
-		.sport = udp->source,
-		.dport = udp->dest,
-		.ifindex = ctx->ingress_ifindex,
-	};
+	struct ipv6hdr *ip6 = network;
+	struct iphdr *ip = network;
+	__u32 ttl = bpf_htons(0x0100);
+
+	if (addr == V6) {
+		ip6->hop_limit--;
+		copy_words(&ip6->saddr, to->words, 2 * V6);
+		return;
+	}
+
+	ip->ttl--;
+	ip->check = fold(bpf_csum_diff(from->words, 8, to->words, 8,
+				       (__u16)~ip->check) + (__u16)~ttl);
+	copy_words(&ip->saddr, to->words, 2 * V4);
+}
+
+static __always_inline void translate_l4(void *l4, __u8 proto,
+					 struct nat *from, struct nat *to,
+					 int addr)
+{
+	struct tcphdr *tcp = l4;
+	struct udphdr *udp = l4;
+	int words = 2 * addr + 1;
+
+	if (proto == IPPROTO_TCP)
+		tcp->check = csum_change(tcp->check, from, to, words);
+	else if (udp->check)
+		udp->check = csum_change(udp->check, from, to, words) ?: 0xffff;
+	copy_words(l4, &to->words[2 * addr], 1);
+}
+
+/* The addresses of @fib lie apart, with room for IPv6. */
+static __always_inline int forward(struct xdp_md *ctx,
+				   struct bpf_fib_lookup *fib, void *network,
+				   void *l4, __u8 proto, int addr)
+{
+	struct ethhdr *eth = network - sizeof(*eth);
 	struct bpf_flowtable_opts opts = {};
 	struct flow_offload_tuple_rhash *flow;
-	struct nat nat;
+	const __be16 *ports = l4;
+	struct nat from, to;
 
-	flow = bpf_xdp_flow_lookup(ctx, &fib, &opts, sizeof(opts));
-	if (!flow || read_nat(flow, &nat))
+	copy_words(&from.words[0], fib->ipv6_src, addr);
+	copy_words(&from.words[addr], fib->ipv6_dst, addr);
+	copy_words(&from.words[2 * addr], l4, 1);
+	fib->sport = ports[0];
+	fib->dport = ports[1];
+	fib->l4_protocol = proto;
+	fib->ifindex = ctx->ingress_ifindex;
+
+	flow = bpf_xdp_flow_lookup(ctx, fib, &opts, sizeof(opts));
+	if (!flow || read_nat(flow, &to, addr))
 		return XDP_PASS;
 
-	fib.ipv4_src = nat.src;
-	fib.ipv4_dst = nat.dst;
-	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0))
+	copy_words(fib->ipv6_src, &to.words[0], addr);
+	copy_words(fib->ipv6_dst, &to.words[addr], addr);
+	if (bpf_fib_lookup(ctx, fib, sizeof(*fib), 0))
 		return XDP_PASS;
 
-	translate(ip, udp, &nat);
-	__builtin_memcpy(eth->h_dest, fib.dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);
+	translate_ip(network, &from, &to, addr);
+	translate_l4(l4, proto, &from, &to, addr);
+	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
 
-	return bpf_redirect(fib.ifindex, 0);
+	return bpf_redirect(fib->ifindex, 0);
+}
+
+/* The verifier follows UDP and TCP apart, each with its own length. */
+static __always_inline int do_l4(struct xdp_md *ctx,
+				 struct bpf_fib_lookup *fib, void *network,
+				 void *l4, __u8 proto, int addr)
+{
+	void *end = (void *)(long)ctx->data_end;
+	struct tcphdr *tcp = l4;
+
+	if (proto == IPPROTO_UDP && l4 + sizeof(struct udphdr) <= end)
+		return forward(ctx, fib, network, l4, IPPROTO_UDP, addr);
+	if (proto == IPPROTO_TCP && l4 + sizeof(*tcp) <= end &&
+	    !tcp->fin && !tcp->rst)
+		return forward(ctx, fib, network, l4, IPPROTO_TCP, addr);
+
+	return XDP_PASS;
+}
+
+static __always_inline int do_ipv4(struct xdp_md *ctx, struct iphdr *ip,
+				   void *end)
+{
+	struct bpf_fib_lookup fib = { .family = AF_INET };
+
+	if ((void *)(ip + 1) > end || ip->ihl != 5 || ip->ttl <= 1 ||
+	    ip->frag_off & bpf_htons(0x3fff))
+		return XDP_PASS;
+
+	fib.tot_len = bpf_ntohs(ip->tot_len);
+	fib.ipv4_src = ip->saddr;
+	fib.ipv4_dst = ip->daddr;
+
+	return do_l4(ctx, &fib, ip, ip + 1, ip->protocol, V4);
+}
+
+static __always_inline int do_ipv6(struct xdp_md *ctx, struct ipv6hdr *ip,
+				   void *end)
+{
+	struct bpf_fib_lookup fib = { .family = AF_INET6 };
+
+	if ((void *)(ip + 1) > end || ip->hop_limit <= 1)
+		return XDP_PASS;
+
+	fib.tot_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	copy_words(fib.ipv6_src, &ip->saddr, V6);
+	copy_words(fib.ipv6_dst, &ip->daddr, V6);
+
+	return do_l4(ctx, &fib, ip, ip + 1, ip->nexthdr, V6);
 }
 
 SEC("xdp")
@@ -134,15 +222,15 @@ int bench_upstream(struct xdp_md *ctx)
 {
 	void *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
-	struct iphdr *ip = (void *)(eth + 1);
-	struct udphdr *udp = (void *)(ip + 1);
 
-	if ((void *)(udp + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) ||
-	    ip->ihl != 5 || ip->protocol != IPPROTO_UDP || ip->ttl <= 1 ||
-	    ip->frag_off & bpf_htons(0x3fff))
+	if ((void *)(eth + 1) > end)
 		return XDP_PASS;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return do_ipv4(ctx, (void *)(eth + 1), end);
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return do_ipv6(ctx, (void *)(eth + 1), end);
 
-	return forward(ctx, eth, ip, udp);
+	return XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "GPL";
