@@ -5,6 +5,7 @@
  * machine with one processor and QEMU's -icount shift=0 a nanosecond is an
  * instruction.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -14,12 +15,16 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
+
+#include <linux/netfilter/nf_flowmap.h>
 
 #include "bench.skel.h"
 #include "frame.h"
@@ -35,7 +40,9 @@ static const char usage[] =
 	"  SPORT, DPORT                 the one with a + is the first of FLOWS\n"
 	"bench sink DEV                 drop what DEV receives\n"
 	"bench redirect DEV TO          send it out of TO\n"
-	"bench upstream DEV             forward it with bpf_xdp_flow_lookup()\n";
+	"bench upstream DEV             forward it with bpf_xdp_flow_lookup()\n"
+	"bench map COUNT PROGRAM...     run it with a BPF hash map for so many flows,\n"
+	"                               whose descriptor stands for %d in its last argument\n";
 
 [[gnu::noreturn, gnu::format(printf, 1, 2)]]
 static void die(const char *fmt, ...)
@@ -316,22 +323,49 @@ static void cmd_upstream(char **args)
 	upstream_bpf__destroy(skel);
 }
 
+static void cmd_map(char **args)
+{
+	char **last = args + 1, *arg;
+	int fd;
+
+	while (last[1])
+		last++;
+
+	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "bench",
+			    sizeof(struct nf_flowmap_key),
+			    sizeof(struct nf_flowmap_value), atoi(args[0]),
+			    NULL);
+	if (fd >= 0)
+		fd = dup(fd);
+	if (fd < 0)
+		die("cannot make a map: %s", strerror(errno));
+
+	if (asprintf(&arg, "%.*s%d", (int)strcspn(*last, "%"), *last, fd) < 0)
+		die("out of memory");
+	*last = arg;
+	execvp(args[1], args + 1);
+	die("cannot run '%s': %s", args[1], strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		int args;
+		bool more;
 		void (*run)(char **args);
 	} commands[] = {
-		{ "send", 10, cmd_send },
-		{ "sink", 1, cmd_sink },
-		{ "redirect", 2, cmd_redirect },
-		{ "upstream", 1, cmd_upstream },
+		{ "send", 10, false, cmd_send },
+		{ "sink", 1, false, cmd_sink },
+		{ "redirect", 2, false, cmd_redirect },
+		{ "upstream", 1, false, cmd_upstream },
+		{ "map", 2, true, cmd_map },
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (argc != commands[i].args + 2 ||
+		if (argc < commands[i].args + 2 ||
+		    (argc > commands[i].args + 2 && !commands[i].more) ||
 		    strcmp(argv[1], commands[i].name))
 			continue;
 		commands[i].run(argv + 2);
