@@ -199,7 +199,7 @@ static void flowmap_free(struct bpf_map *map)
 
 /*
  * The map does not see what kind of packet a program has; what holds for every
- * kind is that of an XDP frame.
+ * kind is that of an XDP frame.  Whether it is in fragments stands in the key.
  */
 static void *flowmap_lookup_elem(struct bpf_map *map, void *key)
 {
@@ -217,7 +217,7 @@ static void *flowmap_lookup_elem(struct bpf_map *map, void *key)
 	if (unlikely(!net))
 		return NULL;
 
-	return (void *)nf_flow_snoop_lookup(net, key, NF_SNOOP_DOOR_XDP_FRAGS);
+	return (void *)nf_flow_snoop_lookup(net, key, NF_SNOOP_DOOR_XDP);
 }
 
 /* People see all flows, also those that the stack forwards, and forward none. */

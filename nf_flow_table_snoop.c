@@ -189,7 +189,7 @@ void snoop_flow_remove(struct net *net, const struct flow_offload *flow)
 
 bool snoop_key_is_valid(const struct nf_flowmap_key *key)
 {
-	return !(key->flags & ~NF_FLOWMAP_KEY_END) &&
+	return !(key->flags & ~(NF_FLOWMAP_KEY_END | NF_FLOWMAP_KEY_FRAGS)) &&
 	       (key->l3proto == AF_INET || key->l3proto == AF_INET6) &&
 	       (key->l4proto == IPPROTO_TCP || key->l4proto == IPPROTO_UDP);
 }
@@ -668,8 +668,11 @@ nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 	RCU_LOCKDEP_WARN(!rcu_read_lock_bh_held() && !rcu_read_lock_held(),
 			 "lookup outside RCU");
 
-	if (unlikely(key->flags))
-		return snoop_end(net, key, door);
+	if (unlikely(key->flags)) {
+		if (key->flags != NF_FLOWMAP_KEY_FRAGS)
+			return snoop_end(net, key, door);
+		door |= NF_SNOOP_OUT_FRAGS;
+	}
 
 	entry = snoop_entry_find(net, key, snoop_bucket(net, key));
 	if (unlikely(!entry || READ_ONCE(entry->checked) != now ||

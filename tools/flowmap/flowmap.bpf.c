@@ -103,13 +103,18 @@ static __always_inline enum flowmap_reason
 look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	const void *l4, const struct nf_flowmap_value **value)
 {
+	const void *data = (void *)(long)ctx->data;
+	const void *end = (void *)(long)ctx->data_end;
+	__u32 len = bpf_xdp_get_buff_len(ctx);
 	const struct tcphdr *tcp = l4;
 
 	key->ifindex = ctx->ingress_ifindex;
 	copy4(&key->sport, l4);
-	key->len = bpf_xdp_get_buff_len(ctx) - ETH_HLEN;
+	key->len = len - ETH_HLEN;
+	if (door == DOOR_MAP && end - data != len)
+		key->flags = NF_FLOWMAP_KEY_FRAGS;
 	if (key->l4proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
-		key->flags = NF_FLOWMAP_KEY_END;
+		key->flags |= NF_FLOWMAP_KEY_END;
 
 	if (door == DOOR_MAP)
 		*value = bpf_map_lookup_elem(&flowmap_flows, key);
@@ -118,7 +123,7 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 							      sizeof(*key),
 							      sizeof(**value));
 	if (!*value)
-		return key->flags ? FLOWMAP_TCP_END : FLOWMAP_NO_FLOW;
+		return key->flags & NF_FLOWMAP_KEY_END ? FLOWMAP_TCP_END : FLOWMAP_NO_FLOW;
 
 	return key->len > (*value)->mtu ? FLOWMAP_MTU : FLOWMAP_FORWARDED;
 }

@@ -57,6 +57,14 @@ union nf_flowmap_addrs {
  */
 #define NF_FLOWMAP_KEY_END	(1U << 0)
 
+/*
+ * The frame is in fragments, which not every device that sends frames of XDP
+ * takes: the data of the context ends before the frame does.  Only a program
+ * that loads as one for fragments ever sees such frames.  For a lookup by map;
+ * the kfuncs see for themselves.
+ */
+#define NF_FLOWMAP_KEY_FRAGS	(1U << 1)
+
 /**
  * struct nf_flowmap_key - a packet, as it was received
  * @ifindex: receiving device, in the netns that received the packet
