@@ -18,6 +18,7 @@ struct options {
 	bool json;
 	bool verbose;
 	bool counter;
+	bool offload;
 	enum flowmap_door door;
 };
 
@@ -88,7 +89,7 @@ static int cmd_flows(const struct options *opt, char **args, int count)
 
 static int cmd_snoop(const struct options *opt, char **args, int count)
 {
-	return flowtable_add(args, count, opt->counter);
+	return flowtable_add(args, count, opt->counter, opt->offload);
 }
 
 static int cmd_version(const struct options *opt, char **args, int count)
@@ -122,8 +123,8 @@ static const struct command commands[] = {
 		.help = "flows that the fast path knows",
 		.run = cmd_flows,
 	}, {
-		.name = "snoop", .args = "[-c] FAMILY TABLE NAME DEV...",
-		.help = "make a flowtable that tells of its flows; -c counts",
+		.name = "snoop", .args = "[-c] [-o] FAMILY TABLE NAME DEV...",
+		.help = "make a flowtable that tells of its flows; -c counts, -o offloads",
 		.min_args = 4, .max_args = INT_MAX,
 		.run = cmd_snoop,
 	}, {
@@ -147,7 +148,7 @@ static int cmd_help(const struct options *opt, char **args, int count)
 		if (opt->json)
 			json_member(!i, commands[i].name, commands[i].help);
 		else
-			printf("  %-8s %-31s %s\n", commands[i].name,
+			printf("  %-8s %-34s %s\n", commands[i].name,
 			       commands[i].args, commands[i].help);
 	}
 	fputs(opt->json ? "}\n" : "", stdout);
@@ -173,13 +174,14 @@ static int parse_options(struct options *opt, int argc, char **argv)
 		{ "counter", no_argument, NULL, 'c' },
 		{ "door", required_argument, NULL, 'd' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "offload", no_argument, NULL, 'o' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{}
 	};
 	int c;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":cd:jv", names, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":cd:jov", names, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			opt->counter = true;
@@ -190,6 +192,9 @@ static int parse_options(struct options *opt, int argc, char **argv)
 			break;
 		case 'j':
 			opt->json = true;
+			break;
+		case 'o':
+			opt->offload = true;
 			break;
 		case 'v':
 			opt->verbose = true;

@@ -48,7 +48,7 @@ int xdp_detach(char **names, int count);
 int xdp_read_stats(const struct flowmap_dev *dev, struct flowmap_stats *sum);
 int show_stats(bool json, char **names, int count);
 int show_flows(bool json);
-int flowtable_add(char **args, int count, bool counter);
+int flowtable_add(char **args, int count, bool counter, bool offload);
 
 void xdp_close(struct flowmap_dev *dev);
 

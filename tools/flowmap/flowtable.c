@@ -121,7 +121,7 @@ static int talk(struct mnl_nlmsg_batch *batch, __u32 seq)
 	return err;
 }
 
-static int fail_add(const char *name, int err)
+static int fail_add(const char *name, bool offload, int err)
 {
 	switch (err) {
 	case EPERM:
@@ -134,6 +134,9 @@ static int fail_add(const char *name, int err)
 		return fail("see 'ip link'", "flowtable '%s': no such device",
 			    name);
 	case EOPNOTSUPP:
+		if (offload)
+			return fail("leave out -o, or a device whose driver takes no flows",
+				    "flowtable '%s' cannot be offloaded", name);
 		return fail("use one with patches/, or a flowtable of nft's",
 			    "this kernel's flowtables do not tell of flows");
 	}
@@ -143,9 +146,10 @@ static int fail_add(const char *name, int err)
 }
 
 /* @args: family, table, name, devices. */
-int flowtable_add(char **args, int count, bool counter)
+int flowtable_add(char **args, int count, bool counter, bool offload)
 {
-	__u32 flags = FLOWTABLE_SNOOP | (counter ? NFT_FLOWTABLE_COUNTER : 0);
+	__u32 flags = FLOWTABLE_SNOOP | (counter ? NFT_FLOWTABLE_COUNTER : 0) |
+		      (offload ? NFT_FLOWTABLE_HW_OFFLOAD : 0);
 	__u32 family = family_of(args[0]), seq = time(NULL);
 	char buffer[2 * BATCH_SIZE];
 	struct mnl_nlmsg_batch *batch;
@@ -163,7 +167,7 @@ int flowtable_add(char **args, int count, bool counter)
 
 	batch = mnl_nlmsg_batch_start(buffer, BATCH_SIZE);
 	if (!batch)
-		return fail_add(args[2], err);
+		return fail_add(args[2], offload, err);
 
 	nftnl_batch_begin(mnl_nlmsg_batch_current(batch), seq);
 	mnl_nlmsg_batch_next(batch);
@@ -175,5 +179,5 @@ int flowtable_add(char **args, int count, bool counter)
 	}
 	mnl_nlmsg_batch_stop(batch);
 
-	return err ? fail_add(args[2], err) : 0;
+	return err ? fail_add(args[2], offload, err) : 0;
 }
