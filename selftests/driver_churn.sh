@@ -12,7 +12,7 @@
 # How many flows are added, at least; FLOWMAP_FLOWS sets another number.
 flows=200000
 [ $sanitized -eq 0 ] || flows=20000
-[ $sanitized -eq 0 ] || [ "$(nproc)" -eq 1 ] || flows=5000
+[ $patience -eq 1 ] || flows=5000
 flows=${FLOWMAP_FLOWS:-$flows}
 senders=()
 
