@@ -18,6 +18,9 @@ export LC_ALL=C
 # A kernel with sanitizers is given less of what takes long.
 sanitized=0
 [ ! -e /sys/kernel/debug/kmemleak ] || sanitized=1
+# One with several processors is emulated besides: starting a program can take seconds.
+patience=1
+[ $sanitized -eq 0 ] || [ "$(nproc)" -eq 1 ] || patience=12
 
 failed=0
 client='' router='' server=''
@@ -80,7 +83,7 @@ now_ms()
 # busywait MS COMMAND...: until COMMAND succeeds; fails if it did not in time.
 busywait()
 {
-	local end=$(($(now_ms) + $1))
+	local end=$(($(now_ms) + patience * $1))
 
 	shift
 	until "$@"; do
