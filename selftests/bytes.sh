@@ -26,7 +26,7 @@ pass()
 special=(
 	-- -- csum=0 -- csum=0xffff -- csum=1 -- csum=0xfffe -- ipcsum=0 -- ipcsum=0xffff -- ipcsum=0xfeff -- ipcsum=0xfefe
 	-- len=0 -- len=1 -- len=17 -- len=255 -- len=1400 -- pad=1 -- pad=18 len=0 -- tos=0xff -- label=0xabcde tos=3
-	-- ttl=2 -- ttl=255 -- frag=0 id=7 -- frag=0x8000 -- seq=0x80000000 ack=0xffffffff -- flags=0x18 -- flags=0xf8
+	-- dmac=ff:ff:ff:ff:ff:ff -- dmac=33:33:00:00:09:09 -- ttl=2 -- ttl=255 -- frag=0 id=7 -- frag=0x8000 -- seq=0x80000000 ack=0xffffffff -- flags=0x18 -- flags=0xf8
 )
 specials=$(printf '%s\n' "${special[@]}" | grep -cx -e --)
 

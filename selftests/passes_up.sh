@@ -98,8 +98,6 @@ answers Icmp:OutTimeExcds ttl 0 "${ipv4[@]}" ttl=1 -- -- len=100
 goes_up ttl 0 "${ipv4[@]}" ttl=0
 answers Icmp:OutDestUnreachs mtu 0 "${ipv4[@]}" -- len=1373 -- len=1400
 goes_up mtu 4 "${ipv4[@]}" frag=0 len=1400 -- id=1 -- id=2
-# The kernel's flowtable does not look at the MAC address.
-goes_up multicast 2 "${ipv4[@]}" -- dmac=01:00:5e:00:09:09 -- dmac=ff:ff:ff:ff:ff:ff
 goes_up protocol 3 "${ipv4[@]}" -- proto=1 -- proto=47 -- proto=132
 goes_up truncated 0 "${ipv4[@]}" -- cut=20 -- cut=33 -- cut=34 -- cut=41
 goes_up not_ip 0 "${ipv4[@]}" ethertype=0x88b5
@@ -108,7 +106,6 @@ establish "${ipv6[@]}"
 goes_up protocol 4 "${ipv6[@]}" -- ext=0 -- ext=60 -- ext=44 -- proto=132
 answers Icmp6OutTimeExcds ttl 0 "${ipv6[@]}" ttl=1 -- -- len=100
 answers Icmp6OutPktTooBigs mtu 0 "${ipv6[@]}" -- len=1353 -- len=1400
-goes_up multicast 1 "${ipv6[@]}" dmac=33:33:00:00:09:09
 goes_up truncated 0 "${ipv6[@]}" -- cut=20 -- cut=53 -- cut=54 -- cut=61
 
 # Still there, after all of that.

@@ -246,13 +246,10 @@ static __always_inline enum flowmap_reason forward(struct xdp_md *ctx,
 {
 	void *end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
-	const struct ethhdr *eth = data;
 	__be16 proto;
 
 	if (data + ETH_HLEN > end)
 		return FLOWMAP_TRUNCATED;
-	if (eth->h_dest[0] & 1)
-		return FLOWMAP_MULTICAST;
 
 	proto = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
 	if (proto == bpf_htons(ETH_P_IP))

@@ -8,7 +8,6 @@
 	X(FORWARDED, "forwarded", "sent out by XDP")			\
 	X(NO_FLOW, "no_flow", "no flow that XDP may forward")		\
 	X(NOT_IP, "not_ip", "neither IPv4 nor IPv6")			\
-	X(MULTICAST, "multicast", "multicast or broadcast")		\
 	X(TRUNCATED, "truncated", "shorter than its headers")		\
 	X(FRAGMENT, "fragment", "IPv4 fragment")			\
 	X(OPTIONS, "options", "IPv4 options")				\
