@@ -13,6 +13,8 @@ help:
 	@echo 'make demo                             see it work: stock Debian 6.12 in a VM, real traffic'
 	@echo 'make check [KERNELS="6.12 6.1 patched debug"] [T=pattern]'
 	@echo '                                      all tests, or those that match, on each kernel; there is debug-smp too'
+	@echo 'make fuzz [KERNEL=6.12] [SECONDS=600] [SEED=n] [CONFIG=n [PACKET=n,...]]'
+	@echo '                                      random packets through routers with and without XDP: do they do the same?'
 	@echo 'make vm [KERNEL=6.12]                 a shell in the same VM'
 	@echo 'make modules [KERNELS="6.12 6.1"]     the modules, in build/KERNEL/'
 	@echo 'make tools                            the loader, build/flowmap, and the tests'\'' programs'
@@ -25,6 +27,12 @@ demo: modules tools
 
 check: modules tools
 	@tools/vm/check $(KERNELS)
+
+SECONDS ?= 600
+fuzz: KERNELS = $(KERNEL)
+fuzz: modules tools
+	@tools/vm/run --kernel $(KERNEL) --timeout $$(($(SECONDS) + 600)) --out build/vm/fuzz-$(KERNEL) -- selftests/fuzz.sh \
+		-s $(or $(SEED),$(shell date +%s)) $(if $(CONFIG),-c $(CONFIG) -n 1,-t $(SECONDS)) $(if $(PACKET),-r $(PACKET))
 
 vm: KERNELS = $(KERNEL)
 vm: modules tools
@@ -47,5 +55,5 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help demo check vm modules tools style deps clean
+.PHONY: help demo check fuzz vm modules tools style deps clean
 .NOTPARALLEL:

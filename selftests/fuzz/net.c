@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The routers, each in a network namespace, and the far ends of their cables,
+ * all in a third one: s0, s1... for the router with the software flowtable, f0,
+ * f1... for the one with XDP.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+#define WIRES_MTU	FRAME_MAX
+
+/* The kernel tells of carriers once a second, and forgets routes then; see wait_for_carrier(). */
+#define LINKWATCH_US	1200000
+
+static const char * const names[] = {
+	[SOFT] = "s", [FAST] = "f",
+};
+
+struct counters {
+	unsigned long long rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
+static int namespaces[NAMESPACES];
+/* What the last configuration left behind. */
+static bool wires_there, has_qdiscs, has_links, has_policy;
+static bool can_snoop;
+
+const char *net_name(int router)
+{
+	return router == SOFT ? "flowtable" : "XDP";
+}
+
+void net_enter(int router)
+{
+	if (setns(namespaces[router], CLONE_NEWNET))
+		die("setns: %s", strerror(errno));
+}
+
+static void set_sysctl(const char *name, unsigned int value)
+{
+	char path[128], text[16];
+	int fd, len;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	len = snprintf(text, sizeof(text), "%u", value);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, text, len) != len)
+		die("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/*
+ * Nothing that a router says on its own clock, and nothing that it says at most
+ * so often.
+ */
+static void quieten_router(void)
+{
+	set_sysctl("ipv4/ip_forward", 1);
+	set_sysctl("ipv6/conf/all/forwarding", 1);
+	set_sysctl("ipv6/conf/default/addr_gen_mode", 1);
+	set_sysctl("ipv6/conf/default/accept_dad", 0);
+	set_sysctl("ipv6/conf/default/accept_ra", 0);
+	set_sysctl("ipv6/auto_flowlabels", 0);
+	set_sysctl("ipv4/icmp_ratelimit", 0);
+	set_sysctl("ipv6/icmp/ratelimit", 0);
+	set_sysctl("ipv4/conf/all/send_redirects", 0);
+	set_sysctl("ipv4/conf/default/send_redirects", 0);
+	set_sysctl("ipv4/ipfrag_time", 3600);
+	set_sysctl("ipv4/ipfrag_high_thresh", 64 << 20);
+	set_sysctl("ipv6/ip6frag_time", 3600);
+	set_sysctl("netfilter/nf_conntrack_frag6_timeout", 3600);
+	set_sysctl("netfilter/nf_conntrack_frag6_high_thresh", 64 << 20);
+	set_sysctl("netfilter/nf_conntrack_acct", 1);
+}
+
+static int new_namespace(void)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWNET))
+		die("unshare: %s", strerror(errno));
+	fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die("/proc/self/ns/net: %s", strerror(errno));
+
+	return fd;
+}
+
+/* A kernel without patches/ has no such flowtables. */
+static void find_snoop(void)
+{
+	static const char * const argv[] = {
+		"flowmap", "snoop", "inet", "probe", "fast", "lo", NULL
+	};
+	int err = dup(STDERR_FILENO);
+
+	dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+	can_snoop = !run_program(FAST, "", argv);
+	dup2(err, STDERR_FILENO);
+	close(err);
+}
+
+void net_init(void)
+{
+	int router;
+
+	/* of all namespaces, before 6.13 */
+	set_sysctl("ipv4/icmp_msgs_per_sec", 1000000);
+	set_sysctl("ipv4/icmp_msgs_burst", 1000000);
+	for (router = 0; router < ROUTERS; router++) {
+		namespaces[router] = new_namespace();
+		quieten_router();
+	}
+	namespaces[WIRES] = new_namespace();
+	set_sysctl("ipv6/conf/default/disable_ipv6", 1);
+	wire_init();
+	for (router = 0; router < ROUTERS; router++) {
+		net_start_ip(router);
+		net_start_nft(router);
+	}
+	net_start_ip(WIRES);
+	find_snoop();
+}
+
+/* --- links ------------------------------------------------------------------ */
+
+/*
+ * Indices stay the same from one configuration to the next, because ip remembers
+ * them. A router's come first; then those of the far ends.
+ */
+#define INDEX(kind, port)	(100 * ((kind) + 1) + (port))
+
+unsigned int net_ifindex(int port)
+{
+	return INDEX(0, port);
+}
+
+/* A device on a port: "l" or, between them, "k". */
+unsigned int net_link(int port, char kind)
+{
+	return INDEX(ROUTERS + 1, PORTS_MAX * (kind == 'k') + port);
+}
+
+unsigned int net_wire(int router, int port)
+{
+	return INDEX(router + 1, port);
+}
+
+bool net_is_wire(unsigned int ifindex, int *router, uint8_t *port)
+{
+	*router = ifindex / 100 - 2;
+	*port = ifindex % 100;
+
+	return ifindex >= INDEX(1, 0) && ifindex < INDEX(ROUTERS + 1, 0);
+}
+
+/* The kernel tells routing and qdiscs in the background that a carrier has come. */
+static void wait_for_carrier(const char *dev)
+{
+	struct ifreq ifr = {};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", dev);
+	do {
+		sched_yield();
+		if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr))
+			die("%s: %s", dev, strerror(errno));
+	} while (!(ifr.ifr_flags & IFF_RUNNING));
+	close(fd);
+}
+
+/* A far end finishes checksums and writes tags, and takes frames from XDP. */
+static void plug(int router, int port)
+{
+	char dev[IF_NAMESIZE];
+	const char *const argv[] = {
+		"ethtool", "-K", dev, "tx", "off", "gro", "on", "txvlan", "off",
+		"tx-vlan-stag-hw-insert", "off", NULL
+	};
+
+	snprintf(dev, sizeof(dev), "%s%d", names[router], port);
+	if (run_program(WIRES, "", argv))
+		die("ethtool failed");
+}
+
+static char *text_of(const struct config *config,
+		     void (*write)(const struct config *config, FILE *out))
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	write(config, out);
+	fclose(out);
+
+	return text;
+}
+
+static void write_links(const struct config *config, FILE *out)
+{
+	int router, port;
+
+	if (wires_there)
+		fprintf(out, "link del group %d\n", WIRES_GROUP);
+	for (router = 0; router < ROUTERS; router++)
+		for (port = 0; port < PORTS_MAX; port++)
+			fprintf(out,
+				"link add %s%d index %d group %d mtu %d type veth peer name p%d index %d group %d netns /proc/%d/fd/%d\n",
+				names[router], port, net_wire(router, port),
+				WIRES_GROUP, WIRES_MTU, port, net_ifindex(port),
+				PORTS_GROUP, getpid(), namespaces[router]);
+	fprintf(out, "link set group %d up\n", WIRES_GROUP);
+	wires_there = true;
+}
+
+/* With a link goes all that routing has on it. */
+static void write_down(const struct config *config, FILE *out)
+{
+	int port;
+
+	fprintf(out, "link set group %d down\n", PORTS_GROUP);
+	for (port = 0; port < PORTS_MAX; port++)
+		fprintf(out, "addr flush dev p%d\nlink set p%d address 02:00:00:00:%02x:01\n",
+			port, port, port);
+}
+
+static void run_tc(int router, const char *commands)
+{
+	static const char * const argv[] = { "tc", "-batch", "-", NULL };
+
+	if (commands[0] && run_program(router, commands, argv))
+		die("tc failed, given:\n%s", commands);
+}
+
+/* What @write writes, given to @run. */
+static void give(int router, const struct config *config,
+		 void (*write)(const struct config *config, FILE *out),
+		 void (*run)(int router, const char *commands))
+{
+	char *text = text_of(config, write);
+
+	run(router, text);
+	free(text);
+}
+
+/* A port with all that belongs to it. */
+void net_up(const struct config *config, int router, int port)
+{
+	char dev[IF_NAMESIZE], up[64], *text = NULL;
+	size_t len;
+	FILE *out;
+
+	snprintf(dev, sizeof(dev), "p%d", port);
+	snprintf(up, sizeof(up), "link set %s mtu %u up\n", dev,
+		 config->mtu[port] + TAGS_MAX * TAG_LEN);
+	net_ip(router, up);
+	net_enter(router);
+	wait_for_carrier(dev);
+	snprintf(dev, sizeof(dev), "%s%d", names[router], port);
+	net_enter(WIRES);
+	wait_for_carrier(dev);
+
+	out = open_memstream(&text, &len);
+	config_ip_port(config, port, out);
+	fclose(out);
+	net_ip(router, text);
+	free(text);
+
+	net_enter(router);
+	wait_for_carrier(config_device(config, port));
+}
+
+static void new_links(const struct config *config)
+{
+	int router, port;
+
+	give(WIRES, config, write_links, net_ip);
+	for (router = 0; router < ROUTERS; router++)
+		for (port = 0; port < PORTS_MAX; port++)
+			plug(router, port);
+}
+
+bool net_snoops(const struct config *config)
+{
+	return can_snoop && config->snoop;
+}
+
+static void make_snoop(const struct config *config)
+{
+	const char *args[SNOOP_ARGS_MAX];
+	int table;
+
+	net_nft(FAST, NO_RULES);
+	for (table = 0; table <= config->two_tables; table++) {
+		config_snoop(config, table, args);
+		if (run_program(FAST, "", args))
+			die("flowmap snoop failed");
+	}
+}
+
+/* In one step, if nft can. */
+void net_rules(const struct config *config, int router)
+{
+	bool snoop = router == FAST && net_snoops(config);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (snoop)
+		make_snoop(config);
+	config_nft(config, snoop, out);
+	fclose(out);
+	net_nft(router, text);
+	free(text);
+}
+
+/* A router that forwards nothing, as every configuration finds it. */
+static void clear(const struct config *config, int router)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "link del group %d\n", LINKS_GROUP);
+	if (has_links)
+		net_ip(router, text);
+	if (has_policy)
+		give(router, config, config_ip_no_policy, net_ip);
+	give(router, config, write_down, net_ip);
+	net_nft(router, NO_RULES);
+}
+
+/* Both routers anew, XDP on one of them. */
+void net_setup(const struct config *config)
+{
+	int router, port;
+
+	/* tc is slow to start, so that qdiscs go with their links */
+	if (!wires_there || has_qdiscs)
+		new_links(config);
+	for (router = 0; router < ROUTERS; router++)
+		clear(config, router);
+	conntrack_flush();
+	for (router = 0; router < ROUTERS; router++) {
+		net_enter(router);
+		set_sysctl("ipv4/conf/all/rp_filter", config->rp_filter);
+		set_sysctl("ipv4/ip_forward_use_pmtu", config->use_pmtu);
+		set_sysctl("netfilter/nf_conntrack_tcp_be_liberal", config->liberal);
+		give(router, config, config_ip_links, net_ip);
+		for (port = 0; port < config->ports; port++)
+			net_up(config, router, port);
+		give(router, config, config_ip_policy, net_ip);
+		give(router, config, config_tc, run_tc);
+		net_rules(config, router);
+	}
+	has_qdiscs = config_has_qdiscs(config);
+	has_policy = config->policy;
+	has_links = false;
+	for (port = 0; port < config->ports; port++)
+		has_links |= config->link[port] != LINK_PLAIN;
+	if (has_links)
+		usleep(LINKWATCH_US);
+	xdp_attach();
+}
+
+/* What a router's devices above its ports counted: packets and bytes in, packets and bytes out. */
+static void read_counters(int router, struct counters *counters)
+{
+	char line[512], name[IF_NAMESIZE];
+	struct counters one;
+	FILE *dev;
+
+	net_enter(router);
+	dev = fopen("/proc/thread-self/net/dev", "r");
+	if (!dev)
+		die("/proc/net/dev: %s", strerror(errno));
+	memset(counters, 0, PORTS_MAX * 2 * sizeof(*counters));
+	while (fgets(line, sizeof(line), dev)) {
+		unsigned int port;
+
+		if (sscanf(line, " %15[^:]: %llu %llu %*u %*u %*u %*u %*u %*u %llu %llu",
+			   name, &one.rx_bytes, &one.rx_packets, &one.tx_bytes,
+			   &one.tx_packets) != 5 ||
+		    (name[0] != 'k' && name[0] != 'l') ||
+		    sscanf(name + 1, "%u", &port) != 1 || port >= PORTS_MAX)
+			continue;
+		counters[2 * port + (name[0] == 'k')] = one;
+	}
+	fclose(dev);
+}
+
+bool net_same(FILE *out)
+{
+	struct counters counters[ROUTERS][PORTS_MAX * 2];
+	bool same = true;
+	unsigned int i;
+	int router;
+
+	for (router = 0; router < ROUTERS; router++)
+		read_counters(router, counters[router]);
+	for (i = 0; i < PORTS_MAX * 2; i++) {
+		if (!memcmp(&counters[SOFT][i], &counters[FAST][i], sizeof(counters[0][i])))
+			continue;
+		same = false;
+		for (router = 0; router < ROUTERS; router++)
+			fprintf(out, "# %s: %c%u: in %llu, %llu bytes, out %llu, %llu bytes\n",
+				net_name(router), i % 2 ? 'k' : 'l', i / 2,
+				counters[router][i].rx_packets,
+				counters[router][i].rx_bytes,
+				counters[router][i].tx_packets,
+				counters[router][i].tx_bytes);
+	}
+
+	return same;
+}
