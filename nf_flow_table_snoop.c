@@ -114,6 +114,16 @@ static bool snoop_ct_is_sure(const struct snoop_entry *entry)
 #define SNOOP_REFRESH	(HZ / 2)
 
 /*
+ * The entry is good for the rest of the jiffy.  That of a packet that climbed is
+ * good for this packet only: the end of its flow, which removes entries by their
+ * keys, does not know it.
+ */
+static void snoop_entry_checked(struct snoop_entry *entry, u32 now)
+{
+	WRITE_ONCE(entry->checked, entry->port->climb ? now - 1 : now);
+}
+
+/*
  * Is the entry good for the rest of this jiffy?  With @forward, a packet is
  * about to be forwarded, and now and then the flowtable must hear of it, which
  * snoop_pull() does.
@@ -130,7 +140,7 @@ static bool snoop_entry_check(struct snoop_entry *entry, u32 now, bool forward)
 	    (forward && now - READ_ONCE(entry->refreshed) >= SNOOP_REFRESH))
 		return false;
 
-	WRITE_ONCE(entry->checked, now);
+	snoop_entry_checked(entry, now);
 	return true;
 }
 
@@ -253,12 +263,13 @@ static void snoop_value_nat(struct nf_flowmap_value *value,
 static void snoop_value_fill(struct nf_flowmap_value *value,
 			     const struct nf_flowmap_key *key,
 			     const struct snoop_answer *answer,
-			     const struct snoop_hop_id *id)
+			     const struct snoop_frame *frame)
 {
-	value->ifindex = id->ifindex;
-	value->mtu = answer->tuple->mtu;
-	value->l2_len = ETH_HLEN;
-	memcpy(value->l2, id->l2, ETH_HLEN);
+	value->ifindex = frame->ifindex;
+	value->mtu = min(answer->tuple->mtu, frame->room);
+	value->flags = frame->l2_flags;
+	value->l2_len = frame->l2_len;
+	memcpy(value->l2, frame->l2, sizeof(value->l2));
 	if (answer->tuple->dir == FLOW_OFFLOAD_DIR_REPLY)
 		value->flags |= NF_FLOWMAP_F_REPLY;
 	if (READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER)
@@ -309,6 +320,15 @@ void snoop_entry_key(const struct snoop_entry *entry,
 }
 
 /*
+ * Will the teardown of the flow remove its entries?  It knows the devices that
+ * have the flowtable, not those below them.
+ */
+static bool snoop_is_pushed(const struct snoop_answer *answer)
+{
+	return compat_is_snooped(answer->flowtable) && !answer->climb;
+}
+
+/*
  * Context: BH disabled, RCU read lock, which keeps @answer.
  * Return: an entry that holds @port too; NULL where there is no room.
  */
@@ -343,9 +363,9 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	entry->ct = answer->flow->ct;
 	refcount_inc(&port->refs);
 	entry->port = port;
-	entry->pushed = compat_is_snooped(answer->flowtable);
+	entry->pushed = snoop_is_pushed(answer);
 	snoop_match_fill(entry, net, key);
-	snoop_value_fill(&entry->value, key, answer, id);
+	snoop_value_fill(&entry->value, key, answer, &id->frame);
 	entry->counter = snoop_ct_counter(entry->ct, &entry->value);
 
 	return entry;
@@ -365,13 +385,14 @@ err_count:
 /* Did the kernel answer what @entry says already? */
 static bool snoop_entry_agrees(const struct snoop_entry *entry,
 			       const struct snoop_answer *answer,
-			       const struct snoop_hop_id *id)
+			       const struct snoop_hop_id *id,
+			       const struct snoop_port *port)
 {
 	bool counter = READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER;
 
-	return entry->ct == answer->flow->ct &&
-	       entry->pushed == compat_is_snooped(answer->flowtable) &&
-	       entry->value.mtu == answer->tuple->mtu &&
+	return entry->ct == answer->flow->ct && entry->port == port &&
+	       entry->pushed == snoop_is_pushed(answer) &&
+	       entry->value.mtu == min(answer->tuple->mtu, id->frame.room) &&
 	       !!(entry->value.flags & NF_FLOWMAP_F_COUNTER) == counter &&
 	       !memcmp(&entry->hop->id, id, sizeof(*id)) &&
 	       !(READ_ONCE(entry->hop->block) & NF_SNOOP_GONE);
@@ -426,7 +447,7 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 	WRITE_ONCE(entry->ct_timeout, timeout);
 	WRITE_ONCE(entry->generation, generation);
 	WRITE_ONCE(entry->refreshed, forward ? now : now - SNOOP_REFRESH);
-	WRITE_ONCE(entry->checked, now);
+	snoop_entry_checked(entry, now);
 
 	return true;
 }
@@ -441,21 +462,21 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	bool forward = key->len - 1 < answer->tuple->mtu;
 	u32 bucket = snoop_bucket(net, key);
 	struct snoop_entry *entry, *old;
-	struct snoop_hop_id id;
+	struct snoop_way way;
 	int stat;
 
 	old = snoop_entry_find(net, key, bucket);
-	stat = snoop_route(net, answer, &id);
+	stat = snoop_route(net, answer, &way);
 	if (stat) {
 		snoop_count_stat(net, stat);
 		goto none;
 	}
 
-	if (old && snoop_entry_agrees(old, answer, &id) &&
+	if (old && snoop_entry_agrees(old, answer, &way.id, port) &&
 	    snoop_entry_confirm(old, answer, generation, forward, now))
 		return old;
 
-	entry = snoop_entry_build(net, key, answer, &id, port);
+	entry = snoop_entry_build(net, key, answer, &way.id, port);
 	if (!entry)
 		goto none;
 
@@ -478,34 +499,68 @@ none:
 	return NULL;
 }
 
-/*
- * Return: the port of @key's device with a reference for the caller, checked;
- * NULL where the device has no flow for the key, or for the rest of the jiffy
- * that another CPU is at it.
- */
-static struct snoop_port *snoop_key_port(struct net *net,
-					 const struct nf_flowmap_key *key,
-					 u32 now)
+/* As snoop_ask(); where no flowtable has the flow, its entry goes. */
+static bool snoop_ask_or_remove(struct net *net,
+				const struct nf_flowmap_key *key,
+				struct snoop_answer *answer)
 {
-	struct snoop_answer answer;
-	struct snoop_port *port;
+	if (snoop_ask(net, key, answer))
+		return true;
 
-	port = snoop_port_find(net, key->ifindex);
-	if (!port && snoop_ask(net, key, &answer))
-		port = snoop_port_get(net, key->ifindex);
-
-	if (port && !snoop_port_check(port, now)) {
-		snoop_port_put(port);
-		return NULL;
-	}
-
-	return port;
+	snoop_key_remove(net, key);
+	return false;
 }
 
 /*
- * Ask the kernel for the flow of @packet, which is copied, since a program may
- * have it in memory that others write.  The port's generation is read before
- * the flowtables that it stands for are asked.
+ * Ask the kernel for the flow of @key, which likely climbs as far as @climb.  The
+ * port's generation is read before the flowtables that it stands for are asked.
+ *
+ * Context: BH disabled, RCU read lock, which keeps @answer.
+ * Return: the port that the flow comes in by, checked, with a reference for the
+ * caller; NULL where there is no flow, or for the rest of the jiffy that another
+ * CPU is at the port.
+ */
+static struct snoop_port *snoop_ask_port(struct net *net,
+					 const struct nf_flowmap_key *key,
+					 u32 climb, u32 now,
+					 struct snoop_answer *answer,
+					 u32 *generation)
+{
+	struct snoop_port *port;
+	int tries;
+
+	for (tries = 0; tries < 2; tries++) {
+		port = snoop_port_find(net, key, climb);
+		if (!port) {
+			if (!snoop_ask_or_remove(net, key, answer))
+				return NULL;
+			port = snoop_port_get(net, key, answer->climb);
+		}
+		if (!port)
+			return NULL;
+
+		if (!snoop_port_check(port, now))
+			goto put;
+		*generation = READ_ONCE(port->generation);
+		if (!snoop_ask_or_remove(net, key, answer))
+			goto put;
+		if (answer->climb == port->climb)
+			return port;
+
+		climb = answer->climb;
+		snoop_port_put(port);
+	}
+
+	return NULL;
+
+put:
+	snoop_port_put(port);
+	return NULL;
+}
+
+/*
+ * Make the table say what the kernel says of @packet, which is copied, since a
+ * program may have it in memory that others write.
  *
  * Context: BH disabled, RCU read lock.
  * Return: the entry, sure for this jiffy; NULL where there is no flow that
@@ -518,23 +573,22 @@ struct snoop_entry *snoop_pull(struct net *net,
 	struct snoop_entry *entry = NULL;
 	struct snoop_answer answer;
 	struct snoop_port *port;
-	u32 generation;
+	u32 generation, climb = 0;
 
 	key.flags = 0;
-	port = snoop_key_is_valid(&key) ? snoop_key_port(net, &key, now) : NULL;
+	if (snoop_key_is_valid(&key)) {
+		entry = snoop_entry_find(net, &key, snoop_bucket(net, &key));
+		if (entry)
+			climb = entry->port->climb;
+		port = snoop_ask_port(net, &key, climb, now, &answer,
+				      &generation);
+	}
 	if (!port) {
 		snoop_count_stat(net, SNOOP_STAT_miss);
 		return NULL;
 	}
 
-	generation = READ_ONCE(port->generation);
-	if (snoop_ask(net, &key, &answer)) {
-		entry = snoop_entry_update(net, &key, &answer, port, generation,
-					   now);
-	} else {
-		snoop_count_stat(net, SNOOP_STAT_miss);
-		snoop_key_remove(net, &key);
-	}
+	entry = snoop_entry_update(net, &key, &answer, port, generation, now);
 	snoop_port_put(port);
 
 	return entry;
@@ -542,7 +596,7 @@ struct snoop_entry *snoop_pull(struct net *net,
 
 /* --- lookup -------------------------------------------------------------- */
 
-static void snoop_count_packet(struct snoop_entry *entry, u32 len)
+static void snoop_count_packet(struct snoop_entry *entry, u32 len, u32 block)
 {
 	static_assert(sizeof(atomic64_t) == sizeof(entry->value.packets));
 
@@ -553,6 +607,10 @@ static void snoop_count_packet(struct snoop_entry *entry, u32 len)
 		atomic64_inc(&entry->counter->packets);
 		atomic64_add(len, &entry->counter->bytes);
 	}
+	if (unlikely(block & SNOOP_UPPERS)) {
+		snoop_passage_count(&entry->port->passage, len);
+		snoop_passage_count(&entry->hop->passage, len);
+	}
 }
 
 static u32 snoop_entry_block(const struct snoop_entry *entry)
@@ -560,11 +618,13 @@ static u32 snoop_entry_block(const struct snoop_entry *entry)
 	return READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
 }
 
+/* @block: snoop_entry_block() */
 static const struct nf_flowmap_value *
-snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key)
+snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key,
+		u32 block)
 {
 	if (key->len - 1 < entry->value.mtu)
-		snoop_count_packet(entry, key->len);
+		snoop_count_packet(entry, key->len, block);
 
 	return &entry->value;
 }
@@ -577,7 +637,8 @@ static noinline const struct nf_flowmap_value *
 snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		    struct snoop_entry *entry, u32 now)
 {
-	unsigned long block;
+	unsigned long stack;
+	u32 block;
 
 	/* BH cannot be enabled again below: somebody's locks are held. */
 	if (irqs_disabled())
@@ -595,13 +656,14 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	if (!entry)
 		return NULL;
 
-	block = snoop_entry_block(entry) & door;
-	if (block) {
-		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(block));
+	block = snoop_entry_block(entry);
+	stack = block & door;
+	if (stack) {
+		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(stack));
 		return NULL;
 	}
 
-	return snoop_entry_use(entry, key);
+	return snoop_entry_use(entry, key, block);
 }
 
 /*
@@ -616,6 +678,7 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 	struct nf_flowmap_key key = *packet;
 	struct snoop_answer answer;
 	struct snoop_port *port;
+	u32 generation;
 
 	if (irqs_disabled() || !snoop_key_is_valid(&key))
 		return NULL;
@@ -623,12 +686,11 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 	key.flags = 0;
 	local_bh_disable();
 	rcu_read_lock();
-	port = snoop_key_port(net, &key, jiffies);
+	port = snoop_ask_port(net, &key, 0, jiffies, &answer, &generation);
 	if (!port)
 		goto out;
 
 	if (!(READ_ONCE(port->block) & door) &&
-	    snoop_ask(net, &key, &answer) &&
 	    key.len - 1 < answer.tuple->mtu) {
 		flow_offload_teardown(answer.flow);
 		snoop_flow_remove(net, answer.flow);
@@ -663,7 +725,7 @@ nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 		     u32 door)
 {
 	struct snoop_entry *entry;
-	u32 now = jiffies;
+	u32 now = jiffies, block;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_bh_held() && !rcu_read_lock_held(),
 			 "lookup outside RCU");
@@ -675,11 +737,14 @@ nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 	}
 
 	entry = snoop_entry_find(net, key, snoop_bucket(net, key));
-	if (unlikely(!entry || READ_ONCE(entry->checked) != now ||
-		     snoop_entry_block(entry) & door))
+	if (unlikely(!entry || READ_ONCE(entry->checked) != now))
 		return snoop_lookup_slowly(net, key, door, entry, now);
 
-	return snoop_entry_use(entry, key);
+	block = snoop_entry_block(entry);
+	if (unlikely(block & door))
+		return snoop_lookup_slowly(net, key, door, entry, now);
+
+	return snoop_entry_use(entry, key, block);
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_lookup);
 
@@ -723,6 +788,7 @@ static void snoop_gc(struct work_struct *work)
 {
 	if (atomic_read(&snoop_entries))
 		snoop_sweep(snoop_entry_is_over);
+	snoop_shares_tell();
 	queue_delayed_work(system_power_efficient_wq, &snoop_gc_work, HZ);
 }
 
@@ -768,6 +834,8 @@ static void __net_exit snoop_net_exit(struct list_head *nets)
 	/* Whoever removes an entry counts and calls RCU in one read section. */
 	synchronize_rcu();
 	rcu_barrier();
+	/* snoop_shares_tell() may have found a port or hop before its last entry went. */
+	synchronize_rcu();
 
 	list_for_each_entry(net, nets, exit_list)
 		free_percpu(snoop_net(net)->stats);
@@ -841,9 +909,13 @@ static int __init snoop_init(void)
 	if (err)
 		goto err_table;
 
-	err = register_pernet_subsys(&snoop_net_ops);
+	err = snoop_bridge_init();
 	if (err)
 		goto err_hook;
+
+	err = register_pernet_subsys(&snoop_net_ops);
+	if (err)
+		goto err_bridge;
 
 	err = snoop_push_init();
 	if (err)
@@ -854,6 +926,8 @@ static int __init snoop_init(void)
 
 err_net:
 	unregister_pernet_subsys(&snoop_net_ops);
+err_bridge:
+	snoop_bridge_exit();
 err_hook:
 	snoop_hook_exit();
 err_table:
@@ -867,6 +941,7 @@ static void __exit snoop_exit(void)
 	snoop_push_exit();
 	cancel_delayed_work_sync(&snoop_gc_work);
 	unregister_pernet_subsys(&snoop_net_ops);
+	snoop_bridge_exit();
 	snoop_hook_exit();
 	snoop_table_exit();
 }

@@ -11,10 +11,12 @@
 #include <linux/hash.h>
 #include <linux/hashtable.h>
 #include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/jhash.h>
 #include <linux/random.h>
 #include <linux/rculist.h>
 #include <net/arp.h>
+#include <net/bonding.h>
 #include <net/ip6_route.h>
 #include <net/ndisc.h>
 
@@ -41,8 +43,21 @@ static bool snoop_dev_has_vlans(const struct net_device *dev)
 }
 
 /*
+ * May @dev be told of a tag apart from the frame?  By a VLAN device, by a bridge
+ * or the like that forwards what came with a tag, or by an action.
+ */
+static bool snoop_dev_sends_tags(const struct net_device *dev)
+{
+	return snoop_dev_has_vlans(dev) || compat_tc_egress(dev) ||
+	       rcu_access_pointer(dev->nf_hooks_egress) ||
+	       netif_is_bridge_port(dev) || netif_is_ovs_port(dev);
+}
+
+/*
  * What frames lack when XDP sees them.  A NIC that strips tags, and a veth whose
  * peer leaves tag or checksum to the device, tell an skb but no program.
+ *
+ * Context: RCU read lock.
  */
 static u32 snoop_dev_lacks(const struct net_device *dev)
 {
@@ -63,27 +78,24 @@ static u32 snoop_dev_lacks(const struct net_device *dev)
 	if (peer->features & NETIF_F_CSUM_MASK)
 		block |= NF_SNOOP_IN_CSUM;
 	if ((peer->features & tags) &&
-	    (snoop_dev_has_vlans(peer) || snoop_dev_has_vlans(dev)))
+	    (snoop_dev_sends_tags(peer) || snoop_dev_has_vlans(dev)))
 		block |= NF_SNOOP_IN_VLAN;
 
 	return block;
 }
 
-static void snoop_port_scan(struct snoop_port *port)
+/*
+ * What a packet meets at one device: flowtables, which @signature stands for,
+ * and what runs before them, here or, with @chain, below.
+ */
+static u32 snoop_dev_scan(const struct net_device *dev, u64 *signature,
+			  bool *chain)
 {
 	const struct nf_hook_entries *hooks;
-	const struct net_device *dev;
-	bool chain = false;
-	u64 signature = 0;
 	u32 block = 0;
 	int i;
 
-	dev = dev_get_by_index_rcu(port->net, port->ifindex);
-	if (!dev)
-		goto out;
-
-	signature = snoop_mix(signature, (unsigned long)dev);
-	block = snoop_dev_lacks(dev);
+	*signature = snoop_mix(*signature, (unsigned long)dev);
 	if (compat_tc_ingress(dev))
 		block |= NF_SNOOP_IN_TC;
 
@@ -93,14 +105,52 @@ static void snoop_port_scan(struct snoop_port *port)
 
 		flowtable = snoop_hook_flowtable(hooks, i, AF_UNSPEC);
 		if (!flowtable) {
-			chain = true;
+			*chain = true;
 			continue;
 		}
-		if (chain)
+		if (*chain)
 			block |= NF_SNOOP_IN_CHAIN;
-		signature = snoop_mix(signature, (unsigned long)flowtable);
-		signature = snoop_mix(signature, READ_ONCE(flowtable->flags));
+		*signature = snoop_mix(*signature, (unsigned long)flowtable);
+		*signature = snoop_mix(*signature, READ_ONCE(flowtable->flags));
 	}
+
+	return block;
+}
+
+static void snoop_port_scan(struct snoop_port *port)
+{
+	struct snoop_passage *passage = &port->passage;
+	struct snoop_rung rung;
+	bool chain = false;
+	u32 above, block = 0;
+	u64 signature = 0;
+	unsigned int i;
+
+	snoop_passage_tell(port->net, passage, false);
+
+	rung.dev = dev_get_by_index_rcu(port->net, port->ifindex);
+	if (!rung.dev)
+		goto out;
+
+	memcpy(rung.encap, port->encap, sizeof(rung.encap));
+	block = snoop_dev_lacks(rung.dev) |
+		snoop_dev_scan(rung.dev, &signature, &chain);
+	for (i = 0; i < port->climb; i++) {
+		if (!snoop_climb(&rung)) {
+			signature = 0;
+			goto out;
+		}
+		passage->upper[i].ifindex = rung.dev->ifindex;
+		passage->upper[i].header = snoop_climb_header(&rung);
+		above = snoop_dev_scan(rung.dev, &signature, &chain);
+		/* A door that comes from tc ingress comes from that below. */
+		if (above & NF_SNOOP_IN_TC)
+			above |= NF_SNOOP_UPPER;
+		block |= above;
+	}
+	WRITE_ONCE(passage->uppers, port->climb);
+	if (port->climb)
+		block |= SNOOP_UPPERS;
 out:
 	if (signature != port->signature) {
 		port->signature = signature;
@@ -138,20 +188,33 @@ static u32 snoop_port_hash(const struct net *net, u32 ifindex)
 	return net_hash_mix(net) + ifindex;
 }
 
-/* Return: the port with a reference for the caller, or NULL.  Context: RCU. */
-struct snoop_port *snoop_port_find(const struct net *net, u32 ifindex)
+static bool snoop_port_is(const struct snoop_port *port, const struct net *net,
+			  const struct nf_flowmap_key *key, u32 climb)
+{
+	return port->net == net && port->ifindex == key->ifindex &&
+	       port->climb == climb &&
+	       (!climb || !memcmp(port->encap, key->encap, sizeof(key->encap)));
+}
+
+/*
+ * Return: the port of @key's device and, with @climb, of its tags, with a
+ * reference for the caller, or NULL.  Context: RCU.
+ */
+struct snoop_port *snoop_port_find(const struct net *net,
+				   const struct nf_flowmap_key *key, u32 climb)
 {
 	struct snoop_port *port;
 
 	hash_for_each_possible_rcu(snoop_ports, port, node,
-				   snoop_port_hash(net, ifindex))
-		if (port->net == net && port->ifindex == ifindex &&
+				   snoop_port_hash(net, key->ifindex))
+		if (snoop_port_is(port, net, key, climb) &&
 		    refcount_inc_not_zero(&port->refs))
 			return port;
 
 	return NULL;
 }
 
+/* As snoop_hop_put(). */
 void snoop_port_put(struct snoop_port *port)
 {
 	if (!refcount_dec_and_test(&port->refs))
@@ -160,6 +223,9 @@ void snoop_port_put(struct snoop_port *port)
 	spin_lock(&snoop_share_lock);
 	hash_del_rcu(&port->node);
 	spin_unlock(&snoop_share_lock);
+	rcu_read_lock();
+	snoop_passage_tell(port->net, &port->passage, false);
+	rcu_read_unlock();
 	kfree_rcu(port, rcu);
 }
 
@@ -169,11 +235,12 @@ void snoop_port_put(struct snoop_port *port)
  * Context: BH disabled, RCU read lock.
  * Return: the port with a reference for the caller; NULL without memory.
  */
-struct snoop_port *snoop_port_get(struct net *net, u32 ifindex)
+struct snoop_port *snoop_port_get(struct net *net,
+				  const struct nf_flowmap_key *key, u32 climb)
 {
 	struct snoop_port *port, *fresh;
 
-	port = snoop_port_find(net, ifindex);
+	port = snoop_port_find(net, key, climb);
 	if (port)
 		return port;
 
@@ -182,17 +249,20 @@ struct snoop_port *snoop_port_get(struct net *net, u32 ifindex)
 		return NULL;
 
 	fresh->net = net;
-	fresh->ifindex = ifindex;
+	fresh->ifindex = key->ifindex;
+	fresh->climb = climb;
+	if (climb)
+		memcpy(fresh->encap, key->encap, sizeof(fresh->encap));
 	fresh->block = NF_SNOOP_IN_CHAIN;
 	fresh->checked = (u32)jiffies - 2;
 	refcount_set(&fresh->refs, 1);
 	spin_lock_init(&fresh->lock);
 
 	spin_lock(&snoop_share_lock);
-	port = snoop_port_find(net, ifindex);
+	port = snoop_port_find(net, key, climb);
 	if (!port)
 		hash_add_rcu(snoop_ports, &fresh->node,
-			     snoop_port_hash(net, ifindex));
+			     snoop_port_hash(net, key->ifindex));
 	spin_unlock(&snoop_share_lock);
 
 	if (!port)
@@ -238,10 +308,53 @@ static u32 snoop_dev_block(struct net_device *dev)
 		block |= NF_SNOOP_OUT_TC;
 	if (!snoop_dev_queues_plainly(dev))
 		block |= NF_SNOOP_OUT_QDISC;
+
+	return block;
+}
+
+/* A door that hands over an skb comes by the device that sends it, no other. */
+static u32 snoop_upper_block(struct net_device *dev)
+{
+	u32 block = snoop_dev_block(dev);
+
+	if (block & (NF_SNOOP_OUT_TC | NF_SNOOP_OUT_QDISC))
+		block |= NF_SNOOP_UPPER;
+
+	return block;
+}
+
+static u32 snoop_dev_xmit_block(struct net_device *dev)
+{
+	u32 block = 0;
+
 	if (!compat_xdp_xmit(dev))
 		block |= NF_SNOOP_OUT_XMIT;
 	if (!compat_xdp_xmit_frags(dev))
 		block |= NF_SNOOP_OUT_FRAGS;
+
+	return block;
+}
+
+/*
+ * What the parts of a bond keep back, of which each could be the one that sends
+ * @frame.  A bond that chooses by what is in the packet sees less of a tagged
+ * frame than of an skb.
+ */
+static u32 snoop_bond_block(const struct net_device *dev,
+			    const struct snoop_frame *frame)
+{
+	const struct ethhdr *eth = (const struct ethhdr *)frame->l2;
+	struct bonding *bond = netdev_priv(dev);
+	struct list_head *iter;
+	struct slave *slave;
+	u32 block = 0;
+
+	bond_for_each_slave_rcu(bond, slave, iter)
+		block |= snoop_dev_block(slave->dev);
+	block &= ~NF_SNOOP_OUT_DOWN;
+
+	if (eth_type_vlan(eth->h_proto) && bond_mode_uses_xmit_hash(bond))
+		block |= NF_SNOOP_OUT_XMIT;
 
 	return block;
 }
@@ -262,49 +375,136 @@ static struct neighbour *snoop_neigh(struct net_device *dev,
 }
 
 /*
- * Is the neighbour still the one of @id?  It is told of the traffic, as its
- * output function would be, so that it stays reachable.
+ * The addresses of the frames: those of the neighbour and of @dev.  The
+ * neighbour is told of the traffic, as its output function would be, so that it
+ * stays reachable.
  */
-static u32 snoop_neigh_block(struct net_device *dev,
-			     const struct snoop_hop_id *id)
+static bool snoop_neigh_l2(struct net_device *dev, struct snoop_hop_id *id)
 {
-	const struct ethhdr *eth = (const struct ethhdr *)id->l2;
+	struct ethhdr *eth = (struct ethhdr *)id->frame.l2;
 	struct neighbour *neigh;
-	u8 ha[ETH_ALEN] __aligned(2);
 
-	if (dev->addr_len != ETH_ALEN)
-		return NF_SNOOP_GONE;
-
-	neigh = snoop_neigh(dev, id->nexthop, eth->h_proto);
+	neigh = snoop_neigh(dev, id->nexthop, id->proto);
 	if (!neigh || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
-		return NF_SNOOP_OUT_NEIGH;
+		return false;
 
 	/* Only arms its timer: we may be below a qdisc's lock. */
 	if (!(READ_ONCE(neigh->nud_state) & NUD_CONNECTED))
 		neigh_event_send_probe(neigh, NULL, false);
 
-	neigh_ha_snapshot(ha, neigh, dev);
+	neigh_ha_snapshot(eth->h_dest, neigh, dev);
+	ether_addr_copy(eth->h_source, dev->dev_addr);
 
-	return ether_addr_equal(ha, eth->h_dest) ? 0 : NF_SNOOP_GONE;
+	return true;
 }
 
-static u32 snoop_hop_scan(const struct snoop_hop *hop)
+/*
+ * From the device that the kernel hands the packet to, down to the one that
+ * sends the frame.
+ *
+ * Context: BH disabled, RCU read lock.
+ * Return: whether XDP could do the same.
+ */
+static bool snoop_descend(struct net_device *dev, struct snoop_way *way)
 {
-	const struct snoop_hop_id *id = &hop->id;
-	const struct ethhdr *eth = (const struct ethhdr *)id->l2;
+	struct snoop_frame *frame = &way->id.frame;
+
+	while (snoop_is_upper(dev)) {
+		way->block |= snoop_upper_block(dev);
+		dev = snoop_below(dev, way);
+		if (!dev || !net_eq(dev_net(dev), way->id.net))
+			return false;
+	}
+	if (dev->type != ARPHRD_ETHER)
+		return false;
+
+	way->block |= snoop_dev_block(dev) | snoop_dev_xmit_block(dev);
+	if (netif_is_bond_master(dev))
+		way->block |= snoop_bond_block(dev, frame);
+	frame->ifindex = dev->ifindex;
+	/* What xdp_do_redirect() takes: there is no more room for two tags. */
+	snoop_frame_limit(frame, dev, VLAN_HLEN);
+
+	return true;
+}
+
+/*
+ * Find out @way->id.frame, which is zero, and the rest of @way.
+ *
+ * Context: BH disabled, RCU read lock.
+ * Return: 0, or the enum snoop_stat that says why XDP cannot go there.
+ */
+static int snoop_resolve(struct snoop_way *way)
+{
+	struct snoop_hop_id *id = &way->id;
+	struct ethhdr *eth = (struct ethhdr *)id->frame.l2;
 	struct net_device *dev;
 
 	dev = dev_get_by_index_rcu(id->net, id->ifindex);
+	if (id->dst && (!dst_check(id->dst, id->cookie) ||
+			READ_ONCE(id->dst->dev) != dev))
+		return SNOOP_STAT_stale;
 	if (!dev)
-		return NF_SNOOP_GONE;
-	if (!id->dst)
-		return snoop_dev_block(dev);
+		return SNOOP_STAT_xmit;
 
-	if (!dst_check(id->dst, id->cookie) || READ_ONCE(id->dst->dev) != dev ||
-	    !ether_addr_equal(dev->dev_addr, eth->h_source))
+	ether_addr_copy(eth->h_dest, id->h_dest);
+	ether_addr_copy(eth->h_source, id->h_source);
+	eth->h_proto = id->proto;
+	id->frame.l2_len = ETH_HLEN;
+	id->frame.room = U16_MAX;
+
+	/* PPP has no neighbours. */
+	if (id->dst && dev->type != ARPHRD_PPP) {
+		if (dev->addr_len != ETH_ALEN)
+			return SNOOP_STAT_xmit;
+		if (!snoop_neigh_l2(dev, id))
+			return SNOOP_STAT_neigh;
+	}
+
+	return snoop_descend(dev, way) ? 0 : SNOOP_STAT_xmit;
+}
+
+/* For ports and hops that nothing uses now.  Context: process. */
+void snoop_shares_tell(void)
+{
+	struct snoop_port *port;
+	struct snoop_hop *hop;
+	unsigned int bucket;
+
+	local_bh_disable();
+	rcu_read_lock();
+	hash_for_each_rcu(snoop_ports, bucket, port, node) {
+		spin_lock(&port->lock);
+		snoop_passage_tell(port->net, &port->passage, false);
+		spin_unlock(&port->lock);
+	}
+	hash_for_each_rcu(snoop_hops, bucket, hop, node) {
+		spin_lock(&hop->lock);
+		snoop_passage_tell(hop->id.net, &hop->passage, true);
+		spin_unlock(&hop->lock);
+	}
+	rcu_read_unlock();
+	local_bh_enable();
+}
+
+static u32 snoop_hop_scan(struct snoop_hop *hop)
+{
+	struct snoop_way way = { .id = hop->id };
+	int stat;
+
+	snoop_passage_tell(hop->id.net, &hop->passage, true);
+
+	memset(&way.id.frame, 0, sizeof(way.id.frame));
+	stat = snoop_resolve(&way);
+	if (stat == SNOOP_STAT_neigh)
+		return way.block | NF_SNOOP_OUT_NEIGH;
+	if (stat || memcmp(&way.id, &hop->id, sizeof(way.id)))
 		return NF_SNOOP_GONE;
 
-	return snoop_dev_block(dev) | snoop_neigh_block(dev, id);
+	WRITE_ONCE(hop->passage.uppers, way.uppers);
+	memcpy(hop->passage.upper, way.upper, sizeof(way.upper));
+
+	return way.uppers ? way.block | SNOOP_UPPERS : way.block;
 }
 
 /* As snoop_port_check(). */
@@ -352,6 +552,9 @@ void snoop_hop_put(struct snoop_hop *hop)
 	spin_lock(&snoop_share_lock);
 	hash_del_rcu(&hop->node);
 	spin_unlock(&snoop_share_lock);
+	rcu_read_lock();
+	snoop_passage_tell(hop->id.net, &hop->passage, true);
+	rcu_read_unlock();
 	dst_release(hop->id.dst);
 	kfree_rcu(hop, rcu);
 }
@@ -403,20 +606,13 @@ struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id)
 static void snoop_key_to_tuple(const struct nf_flowmap_key *key,
 			       struct flow_offload_tuple *tuple)
 {
-	int i;
-
 	BUILD_BUG_ON(NF_FLOWMAP_ENCAP_MAX != NF_FLOW_TABLE_ENCAP_MAX);
 
 	memset(tuple, 0, sizeof(*tuple));
-	tuple->iifidx = key->ifindex;
 	tuple->l3proto = key->l3proto;
 	tuple->l4proto = key->l4proto;
 	tuple->src_port = key->sport;
 	tuple->dst_port = key->dport;
-	for (i = 0; i < NF_FLOWMAP_ENCAP_MAX; i++) {
-		tuple->encap[i].id = key->encap[i].id;
-		tuple->encap[i].proto = key->encap[i].proto;
-	}
 
 	if (key->l3proto == AF_INET) {
 		tuple->src_v4.s_addr = key->addrs.ip4.saddr;
@@ -430,33 +626,37 @@ static void snoop_key_to_tuple(const struct nf_flowmap_key *key,
 }
 
 /*
- * Ask the flowtables of the receiving device in the order of their hooks, as
- * the packet would meet them.
+ * Ask the flowtables of a device in the order of their hooks, as the packet
+ * would meet them.
  *
  * Context: RCU read lock, which keeps flowtables and flows.
  */
-bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
-	       struct snoop_answer *answer)
+static bool snoop_dev_ask(const struct snoop_rung *rung,
+			  struct flow_offload_tuple *tuple,
+			  struct snoop_answer *answer)
 {
 	struct flow_offload_tuple_rhash *found;
 	const struct nf_hook_entries *hooks;
-	struct flow_offload_tuple tuple;
-	const struct net_device *dev;
 	enum flow_offload_tuple_dir dir;
 	int i;
 
-	dev = dev_get_by_index_rcu(net, key->ifindex);
-	if (!dev)
+	hooks = rcu_dereference(rung->dev->nf_hooks_ingress);
+	if (!hooks)
 		return false;
 
-	snoop_key_to_tuple(key, &tuple);
-	hooks = rcu_dereference(dev->nf_hooks_ingress);
-	for (i = 0; hooks && i < hooks->num_hook_entries; i++) {
-		answer->flowtable = snoop_hook_flowtable(hooks, i, key->l3proto);
+	tuple->iifidx = rung->dev->ifindex;
+	for (i = 0; i < NF_FLOWMAP_ENCAP_MAX; i++) {
+		tuple->encap[i].id = rung->encap[i].id;
+		tuple->encap[i].proto = rung->encap[i].proto;
+	}
+
+	for (i = 0; i < hooks->num_hook_entries; i++) {
+		answer->flowtable = snoop_hook_flowtable(hooks, i,
+							 tuple->l3proto);
 		if (!answer->flowtable)
 			continue;
 
-		found = flow_offload_lookup(answer->flowtable, &tuple);
+		found = flow_offload_lookup(answer->flowtable, tuple);
 		if (!found)
 			continue;
 
@@ -471,18 +671,29 @@ bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	return false;
 }
 
-static bool snoop_neigh_l2(struct net_device *dev, struct snoop_hop_id *id,
-			   __be16 proto)
+/*
+ * Ask the flowtables of the receiving device, then those of the devices that the
+ * packet would climb to.
+ *
+ * Context: RCU read lock, which keeps flowtables and flows.
+ */
+bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
+	       struct snoop_answer *answer)
 {
-	struct ethhdr *eth = (struct ethhdr *)id->l2;
-	struct neighbour *neigh;
+	struct flow_offload_tuple tuple;
+	struct snoop_rung rung;
 
-	neigh = snoop_neigh(dev, id->nexthop, proto);
-	if (!neigh || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
+	rung.dev = dev_get_by_index_rcu(net, key->ifindex);
+	if (!rung.dev)
 		return false;
 
-	neigh_ha_snapshot(eth->h_dest, neigh, dev);
-	ether_addr_copy(eth->h_source, dev->dev_addr);
+	memcpy(rung.encap, key->encap, sizeof(rung.encap));
+	snoop_key_to_tuple(key, &tuple);
+	answer->climb = 0;
+	while (!snoop_dev_ask(&rung, &tuple, answer)) {
+		if (answer->climb++ == SNOOP_CLIMB_MAX || !snoop_climb(&rung))
+			return false;
+	}
 
 	return true;
 }
@@ -495,24 +706,22 @@ static bool snoop_neigh_l2(struct net_device *dev, struct snoop_hop_id *id,
  * Return: 0, or the enum snoop_stat that says why XDP cannot.
  */
 int snoop_route(struct net *net, const struct snoop_answer *answer,
-		struct snoop_hop_id *id)
+		struct snoop_way *way)
 {
 	const struct flow_offload_tuple *tuple = answer->tuple;
-	struct ethhdr *eth = (struct ethhdr *)id->l2;
+	struct snoop_hop_id *id = &way->id;
 	bool ip4 = tuple->l3proto == AF_INET;
-	struct net_device *dev;
 
-	memset(id, 0, sizeof(*id));
+	memset(way, 0, sizeof(*way));
 	id->net = net;
-	eth->h_proto = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6);
+	id->proto = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6);
 
 	switch (tuple->xmit_type) {
 	case FLOW_OFFLOAD_XMIT_DIRECT:
 		id->ifindex = tuple->out.ifidx;
-		ether_addr_copy(eth->h_dest, tuple->out.h_dest);
-		ether_addr_copy(eth->h_source, tuple->out.h_source);
-		dev = dev_get_by_index_rcu(net, id->ifindex);
-		return dev && dev->type == ARPHRD_ETHER ? 0 : SNOOP_STAT_xmit;
+		ether_addr_copy(id->h_dest, tuple->out.h_dest);
+		ether_addr_copy(id->h_source, tuple->out.h_source);
+		return snoop_resolve(way);
 	case FLOW_OFFLOAD_XMIT_NEIGH:
 		break;
 	default:
@@ -524,11 +733,7 @@ int snoop_route(struct net *net, const struct snoop_answer *answer,
 	if (!dst_check(id->dst, id->cookie))
 		return SNOOP_STAT_stale;
 
-	dev = READ_ONCE(id->dst->dev);
-	if (!net_eq(dev_net(dev), net) || dev->type != ARPHRD_ETHER)
-		return SNOOP_STAT_xmit;
-
-	id->ifindex = dev->ifindex;
+	id->ifindex = READ_ONCE(id->dst->dev)->ifindex;
 	if (ip4)
 		id->nexthop[0] = rt_nexthop(dst_rtable(id->dst),
 					    answer->other->src_v4.s_addr);
@@ -538,7 +743,7 @@ int snoop_route(struct net *net, const struct snoop_answer *answer,
 				   (struct in6_addr *)&answer->other->src_v6),
 		       sizeof(id->nexthop));
 
-	return snoop_neigh_l2(dev, id, eth->h_proto) ? 0 : SNOOP_STAT_neigh;
+	return snoop_resolve(way);
 }
 
 void snoop_path_init(void)

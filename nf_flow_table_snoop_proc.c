@@ -15,10 +15,11 @@ static const char * const snoop_stat_names[] = {
 	"gone", "netdev_chain", "tc_ingress", "rx_vlan_offload",
 	"peer_tx_checksum", "link_down", "neigh_down", "egress_chain",
 	"tc_egress", "qdisc", "no_xdp_xmit", "no_xdp_frags",
+	"upper_device", "ppp",
 };
 
 static_assert(ARRAY_SIZE(snoop_stat_names) == SNOOP_STAT_MAX);
-static_assert(NF_SNOOP_OUT_FRAGS == BIT(SNOOP_STAT_MAX - SNOOP_STAT_BLOCK - 1));
+static_assert(NF_SNOOP_OUT_PPP == BIT(SNOOP_STAT_MAX - SNOOP_STAT_BLOCK - 1));
 
 static void *snoop_seq_start(struct seq_file *seq, loff_t *pos)
 	__acquires(RCU)

@@ -24,16 +24,20 @@ enum nf_snoop_block {
 	NF_SNOOP_OUT_QDISC	= BIT(9), /* qdisc that shapes or classifies */
 	NF_SNOOP_OUT_XMIT	= BIT(10), /* no redirect to the egress device */
 	NF_SNOOP_OUT_FRAGS	= BIT(11), /* none of frames in fragments */
+	NF_SNOOP_UPPER		= BIT(12), /* TC or QDISC of an upper device */
+	NF_SNOOP_OUT_PPP	= BIT(13), /* PPP compresses, filters or waits */
 };
 
 /*
  * An skb brings its tag and the state of its checksum along, and goes through
- * the filters at tc egress and the qdisc by itself.  It skips egress chains:
+ * the filters at tc egress and the qdisc of the device that sends it by itself.
+ * It skips egress chains:
  * sch_handle_ingress() says so for all that a program there redirects.
  */
 #define NF_SNOOP_DOOR_SKB	(NF_SNOOP_GONE | NF_SNOOP_IN_CHAIN |	\
 				 NF_SNOOP_OUT_DOWN | NF_SNOOP_OUT_NEIGH | \
-				 NF_SNOOP_OUT_CHAIN)
+				 NF_SNOOP_OUT_CHAIN | NF_SNOOP_UPPER | \
+				 NF_SNOOP_OUT_PPP)
 #define NF_SNOOP_DOOR_XDP	(NF_SNOOP_DOOR_SKB | NF_SNOOP_IN_TC |	\
 				 NF_SNOOP_IN_VLAN | NF_SNOOP_IN_CSUM |	\
 				 NF_SNOOP_OUT_TC | NF_SNOOP_OUT_QDISC |	\

@@ -34,7 +34,7 @@ enum snoop_stat {
 	SNOOP_STATS(SNOOP_STAT_ENUM)
 #undef SNOOP_STAT_ENUM
 	SNOOP_STAT_BLOCK,
-	SNOOP_STAT_MAX = SNOOP_STAT_BLOCK + 12
+	SNOOP_STAT_MAX = SNOOP_STAT_BLOCK + 14
 };
 
 struct snoop_stats {
@@ -60,36 +60,86 @@ static inline void snoop_count_stat(const struct net *net, unsigned int stat)
 	this_cpu_inc(snoop_net(net)->stats->count[stat]);
 }
 
+/* Upper devices that a packet can pass on its way out; path discovery knows no more. */
+#define SNOOP_UPPER_MAX	4
+
+/* One of them, and the bytes before IP that it counts. */
+struct snoop_upper {
+	u32			ifindex;
+	u32			header;
+};
+
+/* In @block of ports and hops: there are upper devices to tell. */
+#define SNOOP_UPPERS	BIT(31)
+
 /*
- * A receiving device: which flowtables are bound to it, and what runs before
- * them.  @generation changes with the former.
+ * Upper devices that packets pass, and what passed and is not told to them yet.
+ * They are told now and then, since nothing holds them.
+ */
+struct snoop_passage {
+	struct snoop_upper	upper[SNOOP_UPPER_MAX];	/* under the owner's lock */
+	u32			uppers;
+	atomic64_t		packets;
+	atomic64_t		bytes;		/* without headers */
+};
+
+/*
+ * Receiving devices: which flowtables are bound to them, and what runs before
+ * those.  @generation changes with the former.  Packets that come in at
+ * @ifindex with the tags of @encap climb to as many upper devices as @climb says;
+ * where that is 0, @encap does not matter and is zero.
  */
 struct snoop_port {
 	struct hlist_node	node;
 	struct net		*net;
 	u32			ifindex;
+	u32			climb;
+	struct nf_flowmap_encap	encap[NF_FLOWMAP_ENCAP_MAX];
 	refcount_t		refs;
 	spinlock_t		lock;		/* one checker at a time */
 	u32			checked;	/* jiffies, stored last */
-	u32			block;		/* enum nf_snoop_block */
+	u32			block;		/* enum nf_snoop_block, SNOOP_UPPERS */
 	u32			generation;
 	u64			signature;
+	struct snoop_passage	passage;
 	struct rcu_head		rcu;
 };
 
-/* What tells one way out from another; compared as memory. */
+/* What the frames of a way out look like. */
+struct snoop_frame {
+	u32			ifindex;	/* the device that sends them */
+	u16			room;		/* longest packet that it takes */
+	u8			l2_len;
+	u8			l2_flags;	/* NF_FLOWMAP_F_PPPOE */
+	u8			l2[NF_FLOWMAP_L2_MAX];
+};
+
+/*
+ * What tells one way out from another; compared as memory.  @frame follows from
+ * the rest, for the moment.
+ */
 struct snoop_hop_id {
 	struct net		*net;
 	struct dst_entry	*dst;		/* NULL: transmit directly */
 	u32			cookie;
-	u32			ifindex;
+	u32			ifindex;	/* the device that gets the packet */
 	__be32			nexthop[4];
-	u8			l2[ETH_HLEN];
+	u8			h_dest[ETH_ALEN];	/* transmitted directly */
+	u8			h_source[ETH_ALEN];
+	__be16			proto;
 	u8			zero[2];
+	struct snoop_frame	frame;
 };
 
-static_assert(sizeof(struct snoop_hop_id) ==
-	      offsetofend(struct snoop_hop_id, zero));
+static_assert(sizeof(struct snoop_hop_id) == 56 + 40);
+
+/* What a hop's id leads to now. */
+struct snoop_way {
+	struct snoop_hop_id	id;
+	struct snoop_upper	upper[SNOOP_UPPER_MAX];
+	u32			uppers;
+	u32			block;		/* enum nf_snoop_block */
+};
 
 /* A way out.  Holds @id.dst.  Once NF_SNOOP_GONE, always gone. */
 struct snoop_hop {
@@ -98,7 +148,8 @@ struct snoop_hop {
 	refcount_t		refs;
 	spinlock_t		lock;		/* one checker at a time */
 	u32			checked;	/* jiffies */
-	u32			block;		/* enum nf_snoop_block */
+	u32			block;		/* as a port's */
+	struct snoop_passage	passage;
 	struct rcu_head		rcu;
 };
 
@@ -108,7 +159,18 @@ struct snoop_answer {
 	struct flow_offload		*flow;
 	const struct flow_offload_tuple	*tuple;
 	const struct flow_offload_tuple	*other;
+	u32				climb;	/* as struct snoop_port's */
 };
+
+/* Where a received packet is, on its way up, and the tags that it still has. */
+struct snoop_rung {
+	const struct net_device		*dev;
+	struct nf_flowmap_encap		encap[NF_FLOWMAP_ENCAP_MAX];
+};
+
+/* VLAN devices and bonds that a packet can climb to. */
+#define SNOOP_CLIMB_MAX	4
+static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
 
 /*
  * One direction of a flow.  What a lookup of IPv4 reads stands in the first
@@ -274,15 +336,60 @@ static inline void snoop_push_exit(void)
 bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	       struct snoop_answer *answer);
 int snoop_route(struct net *net, const struct snoop_answer *answer,
-		struct snoop_hop_id *id);
-struct snoop_port *snoop_port_find(const struct net *net, u32 ifindex);
-struct snoop_port *snoop_port_get(struct net *net, u32 ifindex);
+		struct snoop_way *way);
+struct snoop_port *snoop_port_find(const struct net *net,
+				   const struct nf_flowmap_key *key, u32 climb);
+struct snoop_port *snoop_port_get(struct net *net,
+				  const struct nf_flowmap_key *key, u32 climb);
 bool snoop_port_check(struct snoop_port *port, u32 now);
 void snoop_port_put(struct snoop_port *port);
 struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id);
+void snoop_shares_tell(void);
 bool snoop_hop_check(struct snoop_hop *hop, u32 now);
 void snoop_hop_put(struct snoop_hop *hop);
 void snoop_path_init(void);
+
+/* nf_flow_table_snoop_link.c */
+bool snoop_frame_push(struct snoop_frame *frame, __be16 proto, u16 tci);
+void snoop_frame_pop(struct snoop_frame *frame);
+void snoop_frame_limit(struct snoop_frame *frame, const struct net_device *dev,
+		       unsigned int more);
+bool snoop_is_upper(const struct net_device *dev);
+struct net_device *snoop_below(struct net_device *dev, struct snoop_way *way);
+bool snoop_climb(struct snoop_rung *rung);
+u32 snoop_climb_header(const struct snoop_rung *rung);
+void snoop_passage_count(struct snoop_passage *passage, u32 len);
+void snoop_passage_tell(struct net *net, struct snoop_passage *passage, bool tx);
+
+/* nf_flow_table_snoop_ppp.c */
+struct net_device *snoop_ppp_below(struct net_device *dev,
+				   struct snoop_way *way);
+void snoop_ppp_tell(const struct net_device *dev);
+
+/* nf_flow_table_snoop_bridge.c */
+#if IS_ENABLED(CONFIG_BRIDGE)
+struct net_device *snoop_bridge_below(struct net_device *dev,
+				      struct snoop_way *way,
+				      struct snoop_upper *upper);
+int snoop_bridge_init(void);
+void snoop_bridge_exit(void);
+#else
+static inline struct net_device *snoop_bridge_below(struct net_device *dev,
+						    struct snoop_way *way,
+						    struct snoop_upper *upper)
+{
+	return NULL;
+}
+
+static inline int snoop_bridge_init(void)
+{
+	return 0;
+}
+
+static inline void snoop_bridge_exit(void)
+{
+}
+#endif
 
 /* nf_flow_table_snoop_hook.c */
 #ifdef CONFIG_NF_FLOW_TABLE_SNOOP

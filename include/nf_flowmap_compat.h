@@ -124,9 +124,9 @@ static inline bool compat_xdp_xmit_frags(const struct net_device *dev)
 /*
  * No device says so here.  Most need a program of their own for the queues they
  * send from.  A veth takes frames while its peer has NAPI, which it has with GRO
- * or with a program; see veth_xdp_xmit().
+ * or with a program; see veth_xdp_xmit().  A bond hands them to its parts.
  */
-static inline bool compat_xdp_xmit(const struct net_device *dev)
+static inline bool compat_xdp_xmit_one(const struct net_device *dev)
 {
 	const struct net_device_ops *ops = dev->netdev_ops;
 	struct net_device *peer;
@@ -143,11 +143,31 @@ static inline bool compat_xdp_xmit(const struct net_device *dev)
 		dev_xdp_prog_count(peer));
 }
 
+static inline int compat_xdp_xmit_not(struct net_device *dev,
+				      struct netdev_nested_priv *unused)
+{
+	return !compat_xdp_xmit_one(dev);
+}
+
+static inline bool compat_xdp_xmit(const struct net_device *dev)
+{
+	return compat_xdp_xmit_one(dev) &&
+	       !netdev_walk_all_lower_dev_rcu((struct net_device *)dev,
+					      compat_xdp_xmit_not, NULL);
+}
+
 /* xdp_do_redirect() refuses fragments before 6.3. */
 static inline bool compat_xdp_xmit_frags(const struct net_device *dev)
 {
 	return false;
 }
 #endif
+
+/* "net: bridge: Add backup nexthop ID support", 6.6: a member of a port */
+struct compat_backup_nhid {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	u32	id;
+#endif
+};
 
 #endif /* _NF_FLOWMAP_COMPAT_H */

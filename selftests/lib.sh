@@ -276,7 +276,27 @@ crafted_flows()
 	r sysctl -q net.netfilter.nf_conntrack_tcp_be_liberal=1
 }
 
-# capture NS DEV FILE [COUNT]: the frames that arrive there, until captured; of COUNT, where that is more than 100, only a hash
+# A kernel patches itself when the first chain or filter of its kind comes and when the last one goes. Some virtual machines run
+# into the patch when another processor is at that place, so there is always one, on a device that is not in the way.
+hold_one_of_each()
+{
+	ip -n "$router" link add other type veth peer name other-end
+	r tc qdisc add dev other clsact
+	r tc filter add dev other ingress matchall action ok
+	r tc filter add dev other egress matchall action ok
+	r nft -f - <<-END
+	table netdev other {
+		chain ingress {
+			type filter hook ingress device other priority 0
+		}
+		chain egress {
+			type filter hook egress device other priority 0
+		}
+	}
+	END
+}
+
+# capture NS DEV FILE [COUNT]: the frames that arrive there, until captured; of COUNT, where that is more than 1000, only a hash
 capture()
 {
 	background "$1" wire capture "$2" "${4:-100}" >"$3"

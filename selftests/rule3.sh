@@ -317,26 +317,6 @@ peer_has_program()
 }
 
 shopt -s extglob
-# A kernel patches itself when the first chain or filter of its kind comes and when the last one goes. Some virtual machines run
-# into the patch when another processor is at that place, so there is always one, on a device that is not in the way.
-hold_one_of_each()
-{
-	ip -n "$router" link add other type veth peer name other-end
-	r tc qdisc add dev other clsact
-	r tc filter add dev other ingress matchall action ok
-	r tc filter add dev other egress matchall action ok
-	r nft -f - <<-END
-	table netdev other {
-		chain ingress {
-			type filter hook ingress device other priority 0
-		}
-		chain egress {
-			type filter hook egress device other priority 0
-		}
-	}
-	END
-}
-
 topology
 hold_one_of_each
 crafted_flows

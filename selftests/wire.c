@@ -36,7 +36,7 @@
 #define SEND_TRIES	1000
 
 /* Of more frames, only a hash is printed. */
-#define PRINT_MAX	100
+#define PRINT_MAX	1000
 
 /* The source ports that many connections have. */
 #define FLOWS_PORT	1024
@@ -55,7 +55,8 @@ struct stamp {
 
 enum field {
 	SPORT, DPORT, PROTO, TTL, TOS, LABEL, ID, FRAG, OPTIONS, EXT, LEN, PAD,
-	CUT, FLAGS, SEQ, ACK, CSUM, IP_CSUM, ETHERTYPE, FIELDS
+	CUT, FLAGS, SEQ, ACK, CSUM, IP_CSUM, ETHERTYPE, OUTER, INNER, THIRD,
+	PPPOE, PPPOE_LEN, PPP, FIELDS
 };
 
 /* What "name=value" sets; -1 where the right value is computed. */
@@ -82,6 +83,12 @@ static const struct {
 	[CSUM]		= { "csum", -1 },
 	[IP_CSUM]	= { "ipcsum", -1 },
 	[ETHERTYPE]	= { "ethertype", -1 },
+	[OUTER]		= { "outer", -1 },	/* a tag: TPID and TCI */
+	[INNER]		= { "inner", -1 },
+	[THIRD]		= { "third", -1 },
+	[PPPOE]		= { "pppoe", -1 },	/* session */
+	[PPPOE_LEN]	= { "pppoelen", -1 },
+	[PPP]		= { "ppp", -1 },
 };
 
 struct spec {
@@ -158,11 +165,44 @@ static void put_ether(struct frame *frame, const struct spec *spec)
 
 	memcpy(eth->ether_dhost, spec->dmac, ETH_ALEN);
 	memcpy(eth->ether_shost, spec->smac, ETH_ALEN);
+}
+
+/* A tag as it stands before the type of what is in it. */
+static void put_tag(struct frame *frame, int64_t tag)
+{
+	uint16_t *type_and_tci = (uint16_t *)(frame->bytes + frame->len) - 1;
+
+	if (tag < 0)
+		return;
+
+	push(frame, 4);
+	type_and_tci[0] = htons(tag >> 16);
+	type_and_tci[1] = htons(tag);
+}
+
+/* From the type of Ethernet on to IP, which has @len bytes. */
+static void put_encap(struct frame *frame, const struct spec *spec, size_t len)
+{
+	uint16_t *type, *pppoe;
+
+	put_tag(frame, spec->field[OUTER]);
+	put_tag(frame, spec->field[INNER]);
+	put_tag(frame, spec->field[THIRD]);
+	type = (uint16_t *)(frame->bytes + frame->len) - 1;
+	*type = htons(spec->ip6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+	if (spec->field[PPPOE] >= 0) {
+		*type = htons(ETH_P_PPP_SES);
+		pppoe = push(frame, 8);
+		pppoe[0] = htons(0x1100);
+		pppoe[1] = htons(spec->field[PPPOE]);
+		pppoe[2] = htons(spec->field[PPPOE_LEN] < 0 ? len + 2 :
+				 (size_t)spec->field[PPPOE_LEN]);
+		pppoe[3] = htons(spec->ip6 ? 0x57 : 0x21);
+		if (spec->field[PPP] >= 0)
+			pppoe[3] = htons(spec->field[PPP]);
+	}
 	if (spec->field[ETHERTYPE] >= 0)
-		eth->ether_type = htons(spec->field[ETHERTYPE]);
-	else
-		eth->ether_type = htons(spec->ip6 ? ETHERTYPE_IPV6 :
-					ETHERTYPE_IP);
+		*type = htons(spec->field[ETHERTYPE]);
 }
 
 static void put_ipv4(struct frame *frame, const struct spec *spec, size_t len)
@@ -291,6 +331,8 @@ static void build(struct frame *frame, const struct spec *spec,
 
 	frame->len = 0;
 	put_ether(frame, spec);
+	put_encap(frame, spec, len + (spec->ip6 ? sizeof(struct ip6_hdr) :
+						  sizeof(struct iphdr)));
 	if (spec->ip6)
 		put_ipv6(frame, spec, len);
 	else
@@ -383,10 +425,52 @@ static int open_dev(const char *dev, int proto)
 		die("socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
+	setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		die(dev);
 
 	return fd;
+}
+
+/* The stack has taken the outer tag off and tells it apart. */
+static size_t restore_tag(uint8_t *bytes, size_t len,
+			  const struct tpacket_auxdata *aux)
+{
+	uint16_t tag[] = { htons(aux->tp_vlan_tpid), htons(aux->tp_vlan_tci) };
+
+	if (!(aux->tp_status & TP_STATUS_VLAN_VALID) || len < 12)
+		return len;
+
+	memmove(bytes + 16, bytes + 12, len - 12);
+	memcpy(bytes + 12, tag, sizeof(tag));
+
+	return len + sizeof(tag);
+}
+
+/* Return: the length of the frame as it was on the wire, or -1. */
+static ssize_t receive(int fd, uint8_t bytes[FRAME_MAX])
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = bytes, .iov_len = FRAME_MAX - 4 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg;
+	ssize_t len;
+
+	len = recvmsg(fd, &msg, 0);
+	if (len < 0)
+		return -1;
+
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (!cmsg || cmsg->cmsg_type != PACKET_AUXDATA)
+		return len;
+
+	return restore_tag(bytes, len, (const void *)CMSG_DATA(cmsg));
 }
 
 /* A veth whose ring is full drops the frame and says so. */
@@ -403,6 +487,16 @@ static void send_frame(int fd, const struct frame *frame)
 		usleep(BURST_PAUSE_US);
 	}
 	die("send");
+}
+
+/* Many frames, a burst at a time. */
+static void send_paced(int fd, const struct frame *frame)
+{
+	static unsigned int sent;
+
+	send_frame(fd, frame);
+	if (++sent % BURST == 0)
+		usleep(BURST_PAUSE_US);
 }
 
 /* --- commands ------------------------------------------------------------ */
@@ -432,7 +526,7 @@ static int cmd_send(char **args)
 		spec = common;
 		args = parse_next(&spec, args);
 		build(&frame, &spec, NULL, spec.field[LEN]);
-		send_frame(fd, &frame);
+		send_paced(fd, &frame);
 		print_frame(frame.bytes, frame.len);
 	} while (*args);
 
@@ -463,9 +557,8 @@ static int cmd_sweep(char **args)
 		if (spec.field[IP_CSUM] >= 0)
 			spec.field[IP_CSUM] = value;
 		build(&frame, &spec, data, sizeof(data));
-		send_frame(fd, &frame);
-		if (++sent % BURST == 0)
-			usleep(BURST_PAUSE_US);
+		send_paced(fd, &frame);
+		sent++;
 	}
 	printf("%u frames\n", sent);
 
@@ -543,19 +636,45 @@ static int cmd_flows(char **args)
 	return EXIT_SUCCESS;
 }
 
+/*
+ * Return: where IP or another protocol starts behind tags and PPPoE, its type,
+ * in host order, in @type.
+ */
+static const uint8_t *skip_encap(const uint8_t *bytes, size_t len, uint16_t *type)
+{
+	const uint8_t *at = bytes + 12, *end = bytes + len;
+
+	while (at + 10 <= end) {
+		*type = at[0] << 8 | at[1];
+		at += 2;
+		if (*type == ETH_P_8021Q || *type == ETH_P_8021AD) {
+			at += 2;
+		} else if (*type == ETH_P_PPP_SES) {
+			*type = at[7] == 0x57 ? ETHERTYPE_IPV6 : ETHERTYPE_IP;
+			return at + 8;
+		} else {
+			return at;
+		}
+	}
+
+	return NULL;
+}
+
 /* Is it what we send, and not ARP, ND and MLD, which stacks say on their own? */
 static bool is_test_frame(const uint8_t *bytes, size_t len)
 {
-	const struct ether_header *eth = (const void *)bytes;
-	const struct ip6_hdr *ip6 = (const void *)(eth + 1);
+	const struct ip6_hdr *ip6;
+	const uint8_t *ip;
+	uint16_t type;
 	uint8_t proto;
 
-	if (len < sizeof(*eth) || eth->ether_type == htons(ETHERTYPE_ARP))
+	ip = skip_encap(bytes, len, &type);
+	if (!ip || type == ETHERTYPE_ARP)
 		return false;
-	if (eth->ether_type != htons(ETHERTYPE_IPV6) ||
-	    len < sizeof(*eth) + sizeof(*ip6) + 1)
+	if (type != ETHERTYPE_IPV6 || ip + sizeof(*ip6) + 1 > bytes + len)
 		return true;
 
+	ip6 = (const void *)ip;
 	proto = ip6->ip6_nxt;
 	if (proto == IPPROTO_HOPOPTS)
 		proto = *(const uint8_t *)(ip6 + 1);
@@ -593,7 +712,7 @@ static int cmd_capture(char **args)
 	puts("ready");
 	while (count < max && poll(pollfds, ARRAY_SIZE(pollfds), -1) > 0 &&
 	       pollfds[0].revents & POLLIN) {
-		len = recv(pollfds[0].fd, bytes, sizeof(bytes), 0);
+		len = receive(pollfds[0].fd, bytes);
 		if (len < 0 || !is_test_frame(bytes, len))
 			continue;
 		count++;
@@ -610,21 +729,24 @@ static int cmd_capture(char **args)
 static const struct stamp *find_stamp(const uint8_t *bytes, size_t len,
 				      char *src, uint8_t *tos)
 {
-	const struct ether_header *eth = (const void *)bytes;
-	const struct iphdr *ip4 = (const void *)(eth + 1);
-	const struct ip6_hdr *ip6 = (const void *)(eth + 1);
+	const struct ip6_hdr *ip6;
+	const struct iphdr *ip4;
 	const struct stamp *stamp;
-	const uint8_t *l4;
+	const uint8_t *ip, *l4;
+	uint16_t type;
 	uint8_t proto;
 
-	if (len < sizeof(*eth) + sizeof(*ip6))
+	ip = skip_encap(bytes, len, &type);
+	if (!ip || ip + sizeof(*ip6) > bytes + len)
 		return NULL;
-	if (eth->ether_type == htons(ETHERTYPE_IP)) {
+	ip4 = (const void *)ip;
+	ip6 = (const void *)ip;
+	if (type == ETHERTYPE_IP) {
 		inet_ntop(AF_INET, &ip4->saddr, src, INET6_ADDRSTRLEN);
 		*tos = ip4->tos;
 		proto = ip4->protocol;
 		l4 = (const void *)(ip4 + 1);
-	} else if (eth->ether_type == htons(ETHERTYPE_IPV6)) {
+	} else if (type == ETHERTYPE_IPV6) {
 		inet_ntop(AF_INET6, &ip6->ip6_src, src, INET6_ADDRSTRLEN);
 		*tos = ntohl(ip6->ip6_flow) >> 20;
 		proto = ip6->ip6_nxt;
@@ -674,7 +796,7 @@ static int cmd_log(char **args)
 		for (i = 0; i < count; i++) {
 			if (!(pollfds[i].revents & POLLIN))
 				continue;
-			len = recv(pollfds[i].fd, bytes, sizeof(bytes), 0);
+			len = receive(pollfds[i].fd, bytes);
 			if (len > 0)
 				log_frame(args[i], bytes, len);
 		}

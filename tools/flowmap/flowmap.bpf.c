@@ -3,6 +3,7 @@
  * Forwards the packets of flows that netfilter has put into a flowtable, and
  * passes up all others as they came.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -22,6 +23,13 @@
 #define AF_INET6	10
 
 #define IP_OFFSET_AND_MF	0x3fff
+
+#define VLAN_HLEN		4
+#define PPPOE_SES_HLEN		8
+#define PPP_PROTO_LEN		2
+#define PPP_IP			0x21
+#define PPP_IPV6		0x57
+#define L2_LEN_MAX		(ETH_HLEN + 2 * VLAN_HLEN + PPPOE_SES_HLEN)
 
 const __u8 *bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key,
 				   __u32 key__sz,
@@ -65,6 +73,11 @@ static __always_inline void copy8(void *to, const void *from)
 	*(__u64 *)to = *(const __u64 *)from;
 }
 
+static __always_inline void copy2(void *to, const void *from)
+{
+	*(__u16 *)to = *(const __u16 *)from;
+}
+
 /* Add @delta to the complement of @check; see struct nf_flowmap_value. */
 static __always_inline __u16 csum_apply(__u16 check, __u16 delta)
 {
@@ -88,9 +101,9 @@ static __always_inline void nat_l4(void *l4, __u8 proto,
 
 /* Return: the reason to leave the packet to the stack, FLOWMAP_FORWARDED for none. */
 static __always_inline enum flowmap_reason
-check_l4(const void *l4, const void *end, __u8 proto, __u8 ttl)
+check_l4(const void *ip, __u32 size, const void *end, __u8 ttl)
 {
-	if (l4 + (proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr)) > end)
+	if (ip + size > end)
 		return FLOWMAP_TRUNCATED;
 	if (ttl <= 1)
 		return FLOWMAP_TTL;
@@ -101,7 +114,7 @@ check_l4(const void *l4, const void *end, __u8 proto, __u8 ttl)
 /* Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED with @value set. */
 static __always_inline enum flowmap_reason
 look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
-	const void *l4, const struct nf_flowmap_value **value)
+	const void *l4, __u32 offset, const struct nf_flowmap_value **value)
 {
 	const void *data = (void *)(long)ctx->data;
 	const void *end = (void *)(long)ctx->data_end;
@@ -110,7 +123,7 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 
 	key->ifindex = ctx->ingress_ifindex;
 	copy4(&key->sport, l4);
-	key->len = len - ETH_HLEN;
+	key->len = len - offset;
 	if (door == DOOR_MAP && end - data != len)
 		key->flags = NF_FLOWMAP_KEY_FRAGS;
 	if (key->l4proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
@@ -128,39 +141,101 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	return key->len > (*value)->mtu ? FLOWMAP_MTU : FLOWMAP_FORWARDED;
 }
 
-static __always_inline void write_l2(void *eth,
-				     const struct nf_flowmap_value *value)
+/*
+ * What stands behind Ethernet: tags of 4 bytes, then PPPoE, of whose 8 bytes the
+ * second half begins with the length.
+ */
+static __always_inline void write_encap(void *data, __u32 l2_len, __u32 len,
+					const struct nf_flowmap_value *value)
 {
-	copy8(eth, value->l2);
-	copy4(eth + 8, value->l2 + 8);
-	*(__u16 *)(eth + 12) = *(const __u16 *)(value->l2 + 12);
+	void *last = data + 14;
+
+	copy4(last, value->l2 + 14);
+	if (l2_len > 18) {
+		last = data + 18;
+		copy4(last, value->l2 + 18);
+	}
+	if (l2_len > 22) {
+		last = data + 22;
+		copy4(last, value->l2 + 22);
+	}
+	if (l2_len > 26) {
+		last = data + 26;
+		copy4(last, value->l2 + 26);
+	}
+
+	if (value->flags & NF_FLOWMAP_F_PPPOE)
+		*(__be16 *)last = bpf_htons(len + PPP_PROTO_LEN);
+}
+
+/*
+ * Put the link-layer header of @value in the place of the one that came, which
+ * reached to @ip.  Nothing is written unless all of it can be.
+ * Return: where IP is now, with @size bytes behind it; NULL where there is no
+ * room.
+ */
+static __always_inline void *write_l2(struct xdp_md *ctx, void *ip,
+				      __u32 offset, __u32 size,
+				      const struct nf_flowmap_key *key,
+				      const struct nf_flowmap_value *value)
+{
+	__u32 l2_len = value->l2_len;
+	void *data = ip - offset, *end;
+
+	if (l2_len != offset || l2_len != ETH_HLEN) {
+		if (l2_len < ETH_HLEN || l2_len > L2_LEN_MAX ||
+		    (l2_len != offset &&
+		     bpf_xdp_adjust_head(ctx, (int)offset - (int)l2_len)))
+			return NULL;
+
+		data = (void *)(long)ctx->data;
+		end = (void *)(long)ctx->data_end;
+		ip = data + l2_len;
+		if (data + L2_LEN_MAX > end || ip + size > end)
+			return NULL;
+		if (l2_len != ETH_HLEN)
+			write_encap(data, l2_len, key->len, value);
+	}
+
+	copy8(data, value->l2);
+	copy4(data + 8, value->l2 + 8);
+	copy2(data + 12, value->l2 + 12);
+
+	return ip;
 }
 
 static __always_inline enum flowmap_reason
-forward_ipv4(struct xdp_md *ctx, enum door door, struct iphdr *ip, void *end,
-	     __u8 proto, __u32 *ifindex)
+forward_ipv4(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
+	     struct iphdr *ip, __u32 offset, void *end, __u8 proto,
+	     __u32 *ifindex)
 {
-	struct nf_flowmap_key key = { .l3proto = AF_INET, .l4proto = proto };
+	const __u32 size = sizeof(*ip) + (proto == IPPROTO_TCP ?
+					  sizeof(struct tcphdr) :
+					  sizeof(struct udphdr));
 	const struct nf_flowmap_value *value;
 	enum flowmap_reason reason;
-	void *l4 = ip + 1;
 
-	reason = check_l4(l4, end, proto, ip->ttl);
+	reason = check_l4(ip, size, end, ip->ttl);
 	if (reason)
 		return reason;
 
-	copy8(&key.addrs.ip4, &ip->saddr);
-	reason = look_up(ctx, door, &key, l4, &value);
+	key->l3proto = AF_INET;
+	key->l4proto = proto;
+	copy8(&key->addrs.ip4, &ip->saddr);
+	reason = look_up(ctx, door, key, ip + 1, offset, &value);
 	if (reason)
 		return reason;
+
+	ip = write_l2(ctx, ip, offset, size, key, value);
+	if (!ip)
+		return FLOWMAP_HEADROOM;
 
 	ip->ttl--;
 	ip->check = csum_apply(ip->check, value->l3_delta);
 	if (value->flags & NF_FLOWMAP_F_NAT) {
 		copy8(&ip->saddr, &value->addrs.ip4);
-		nat_l4(l4, proto, value);
+		nat_l4(ip + 1, proto, value);
 	}
-	write_l2((void *)ip - ETH_HLEN, value);
 	*ifindex = value->ifindex;
 
 	return FLOWMAP_FORWARDED;
@@ -175,29 +250,36 @@ static __always_inline void copy_ipv6_addrs(void *to, const void *from)
 }
 
 static __always_inline enum flowmap_reason
-forward_ipv6(struct xdp_md *ctx, enum door door, struct ipv6hdr *ip,
-	     void *end, __u8 proto, __u32 *ifindex)
+forward_ipv6(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
+	     struct ipv6hdr *ip, __u32 offset, void *end, __u8 proto,
+	     __u32 *ifindex)
 {
-	struct nf_flowmap_key key = { .l3proto = AF_INET6, .l4proto = proto };
+	const __u32 size = sizeof(*ip) + (proto == IPPROTO_TCP ?
+					  sizeof(struct tcphdr) :
+					  sizeof(struct udphdr));
 	const struct nf_flowmap_value *value;
 	enum flowmap_reason reason;
-	void *l4 = ip + 1;
 
-	reason = check_l4(l4, end, proto, ip->hop_limit);
+	reason = check_l4(ip, size, end, ip->hop_limit);
 	if (reason)
 		return reason;
 
-	copy_ipv6_addrs(&key.addrs.ip6, &ip->saddr);
-	reason = look_up(ctx, door, &key, l4, &value);
+	key->l3proto = AF_INET6;
+	key->l4proto = proto;
+	copy_ipv6_addrs(&key->addrs.ip6, &ip->saddr);
+	reason = look_up(ctx, door, key, ip + 1, offset, &value);
 	if (reason)
 		return reason;
+
+	ip = write_l2(ctx, ip, offset, size, key, value);
+	if (!ip)
+		return FLOWMAP_HEADROOM;
 
 	ip->hop_limit--;
 	if (value->flags & NF_FLOWMAP_F_NAT) {
 		copy_ipv6_addrs(&ip->saddr, &value->addrs.ip6);
-		nat_l4(l4, proto, value);
+		nat_l4(ip + 1, proto, value);
 	}
-	write_l2((void *)ip - ETH_HLEN, value);
 	*ifindex = value->ifindex;
 
 	return FLOWMAP_FORWARDED;
@@ -205,8 +287,8 @@ forward_ipv6(struct xdp_md *ctx, enum door door, struct ipv6hdr *ip,
 
 /* The verifier follows TCP and UDP apart, each with its own length. */
 static __always_inline enum flowmap_reason
-do_ipv4(struct xdp_md *ctx, enum door door, struct iphdr *ip, void *end,
-	__u32 *ifindex)
+do_ipv4(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
+	struct iphdr *ip, __u32 offset, void *end, __u32 *ifindex)
 {
 	if ((void *)(ip + 1) > end)
 		return FLOWMAP_TRUNCATED;
@@ -215,25 +297,105 @@ do_ipv4(struct xdp_md *ctx, enum door door, struct iphdr *ip, void *end,
 	if (ip->frag_off & bpf_htons(IP_OFFSET_AND_MF))
 		return FLOWMAP_FRAGMENT;
 	if (ip->protocol == IPPROTO_TCP)
-		return forward_ipv4(ctx, door, ip, end, IPPROTO_TCP, ifindex);
+		return forward_ipv4(ctx, door, key, ip, offset, end,
+				    IPPROTO_TCP, ifindex);
 	if (ip->protocol == IPPROTO_UDP)
-		return forward_ipv4(ctx, door, ip, end, IPPROTO_UDP, ifindex);
+		return forward_ipv4(ctx, door, key, ip, offset, end,
+				    IPPROTO_UDP, ifindex);
 
 	return FLOWMAP_PROTOCOL;
 }
 
 static __always_inline enum flowmap_reason
-do_ipv6(struct xdp_md *ctx, enum door door, struct ipv6hdr *ip, void *end,
-	__u32 *ifindex)
+do_ipv6(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
+	struct ipv6hdr *ip, __u32 offset, void *end, __u32 *ifindex)
 {
 	if ((void *)(ip + 1) > end)
 		return FLOWMAP_TRUNCATED;
 	if (ip->nexthdr == IPPROTO_TCP)
-		return forward_ipv6(ctx, door, ip, end, IPPROTO_TCP, ifindex);
+		return forward_ipv6(ctx, door, key, ip, offset, end,
+				    IPPROTO_TCP, ifindex);
 	if (ip->nexthdr == IPPROTO_UDP)
-		return forward_ipv6(ctx, door, ip, end, IPPROTO_UDP, ifindex);
+		return forward_ipv6(ctx, door, key, ip, offset, end,
+				    IPPROTO_UDP, ifindex);
 
 	return FLOWMAP_PROTOCOL;
+}
+
+static __always_inline bool is_ip(__be16 proto)
+{
+	return proto == bpf_htons(ETH_P_IP) || proto == bpf_htons(ETH_P_IPV6);
+}
+
+/* Does the tag at @data + @offset exist?  Then it stands in @encap. */
+static __always_inline bool read_tag(const void *data, __u32 offset,
+				     const void *end, __be16 *proto,
+				     struct nf_flowmap_encap *encap)
+{
+	if (data + offset + VLAN_HLEN > end)
+		return false;
+
+	encap->id = bpf_ntohs(*(const __be16 *)(data + offset));
+	encap->proto = *proto;
+	*proto = *(const __be16 *)(data + offset + 2);
+
+	return true;
+}
+
+/* The fields that say more than the session id are not looked at. */
+static __always_inline bool read_pppoe(const void *data, __u32 offset,
+				       const void *end, __be16 *proto,
+				       struct nf_flowmap_encap *encap)
+{
+	if (data + offset + PPPOE_SES_HLEN > end)
+		return false;
+
+	encap->id = bpf_ntohs(*(const __be16 *)(data + offset + 2));
+	encap->proto = *proto;
+	switch (*(const __be16 *)(data + offset + 6)) {
+	case bpf_htons(PPP_IP):
+		*proto = bpf_htons(ETH_P_IP);
+		break;
+	case bpf_htons(PPP_IPV6):
+		*proto = bpf_htons(ETH_P_IPV6);
+		break;
+	}
+
+	return true;
+}
+
+/*
+ * What may stand before IP, as nf_flow_tuple_encap() knows it: the stack has
+ * taken an outer tag of either kind off, and looks for one more thing.
+ * Return: the offset of IP, or 0 where there is none; @proto is that of IP.
+ */
+static __always_inline __u32 read_encap(const void *data, const void *end,
+					__be16 *proto,
+					struct nf_flowmap_key *key)
+{
+	__u32 offset = ETH_HLEN;
+
+	if (*proto == bpf_htons(ETH_P_PPP_SES)) {
+		if (!read_pppoe(data, offset, end, proto, &key->encap[0]))
+			return 0;
+		offset += PPPOE_SES_HLEN;
+	} else if (*proto == bpf_htons(ETH_P_8021Q) ||
+		   *proto == bpf_htons(ETH_P_8021AD)) {
+		if (!read_tag(data, offset, end, proto, &key->encap[0]))
+			return 0;
+		offset += VLAN_HLEN;
+		if (*proto == bpf_htons(ETH_P_8021Q)) {
+			if (!read_tag(data, offset, end, proto, &key->encap[1]))
+				return 0;
+			offset += VLAN_HLEN;
+		} else if (*proto == bpf_htons(ETH_P_PPP_SES)) {
+			if (!read_pppoe(data, offset, end, proto, &key->encap[1]))
+				return 0;
+			offset += PPPOE_SES_HLEN;
+		}
+	}
+
+	return is_ip(*proto) ? offset : 0;
 }
 
 /*
@@ -246,18 +408,24 @@ static __always_inline enum flowmap_reason forward(struct xdp_md *ctx,
 {
 	void *end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
+	struct nf_flowmap_key key = {};
+	__u32 offset = ETH_HLEN;
 	__be16 proto;
 
 	if (data + ETH_HLEN > end)
 		return FLOWMAP_TRUNCATED;
 
 	proto = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
+	if (!is_ip(proto)) {
+		offset = read_encap(data, end, &proto, &key);
+		if (!offset)
+			return FLOWMAP_NOT_IP;
+	}
 	if (proto == bpf_htons(ETH_P_IP))
-		return do_ipv4(ctx, door, data + ETH_HLEN, end, ifindex);
-	if (proto == bpf_htons(ETH_P_IPV6))
-		return do_ipv6(ctx, door, data + ETH_HLEN, end, ifindex);
+		return do_ipv4(ctx, door, &key, data + offset, offset, end,
+			       ifindex);
 
-	return FLOWMAP_NOT_IP;
+	return do_ipv6(ctx, door, &key, data + offset, offset, end, ifindex);
 }
 
 static __always_inline int run(struct xdp_md *ctx, enum door door)

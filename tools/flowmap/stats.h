@@ -14,7 +14,8 @@
 	X(PROTOCOL, "protocol", "neither TCP nor UDP, or an IPv6 extension header") \
 	X(TTL, "ttl", "TTL or hop limit at its end")			\
 	X(TCP_END, "tcp_end", "TCP FIN or RST")				\
-	X(MTU, "mtu", "longer than the MTU on the way out")
+	X(MTU, "mtu", "longer than the MTU on the way out")		\
+	X(HEADROOM, "headroom", "no room for the link-layer header that leaves")
 
 enum flowmap_reason {
 #define FLOWMAP_REASON_ENUM(symbol, name, meaning) FLOWMAP_##symbol,

@@ -20,7 +20,11 @@
 /* Tags that a frame may carry between Ethernet and IP; more stay on the stack. */
 #define NF_FLOWMAP_ENCAP_MAX	2
 
-/* Room for the longest link-layer header: Ethernet, two tags, PPPoE session. */
+/*
+ * Room for the longest link-layer header: Ethernet, two tags, and a PPPoE
+ * session with the protocol of PPP.  The length in the latter, two bytes before
+ * the last two, depends on the packet: it is the key's @len and 2.
+ */
 #define NF_FLOWMAP_L2_MAX	32
 
 /**
@@ -99,6 +103,7 @@ struct nf_flowmap_key {
 #define NF_FLOWMAP_F_NAT	(1U << 0) /* write addrs, sport and dport */
 #define NF_FLOWMAP_F_REPLY	(1U << 1) /* reply direction of the connection */
 #define NF_FLOWMAP_F_COUNTER	(1U << 2) /* counted by conntrack too */
+#define NF_FLOWMAP_F_PPPOE	(1U << 3) /* l2 ends in PPPoE: write its length */
 
 /**
  * struct nf_flowmap_value - what to do to a packet of this flow and direction
