@@ -804,10 +804,19 @@ static int __net_init snoop_net_init(struct net *net)
 		return -ENOMEM;
 
 	sn->limit = U32_MAX;
+	err = snoop_allow_net_init(net);
+	if (err)
+		goto err_stats;
 	err = snoop_proc_init(net);
 	if (err)
-		free_percpu(sn->stats);
+		goto err_allow;
 
+	return 0;
+
+err_allow:
+	snoop_allow_net_exit(net);
+err_stats:
+	free_percpu(sn->stats);
 	return err;
 }
 
@@ -837,8 +846,10 @@ static void __net_exit snoop_net_exit(struct list_head *nets)
 	/* snoop_shares_tell() may have found a port or hop before its last entry went. */
 	synchronize_rcu();
 
-	list_for_each_entry(net, nets, exit_list)
+	list_for_each_entry(net, nets, exit_list) {
+		snoop_allow_net_exit(net);
 		free_percpu(snoop_net(net)->stats);
+	}
 }
 
 static struct pernet_operations snoop_net_ops = {
@@ -917,13 +928,19 @@ static int __init snoop_init(void)
 	if (err)
 		goto err_bridge;
 
-	err = snoop_push_init();
+	err = snoop_allow_init();
 	if (err)
 		goto err_net;
+
+	err = snoop_push_init();
+	if (err)
+		goto err_allow;
 
 	queue_delayed_work(system_power_efficient_wq, &snoop_gc_work, HZ);
 	return 0;
 
+err_allow:
+	snoop_allow_exit();
 err_net:
 	unregister_pernet_subsys(&snoop_net_ops);
 err_bridge:
@@ -940,6 +957,7 @@ static void __exit snoop_exit(void)
 {
 	snoop_push_exit();
 	cancel_delayed_work_sync(&snoop_gc_work);
+	snoop_allow_exit();
 	unregister_pernet_subsys(&snoop_net_ops);
 	snoop_bridge_exit();
 	snoop_hook_exit();

@@ -91,12 +91,13 @@ static u32 snoop_dev_lacks(const struct net_device *dev)
 static u32 snoop_dev_scan(const struct net_device *dev, u64 *signature,
 			  bool *chain)
 {
+	bool allowed = snoop_dev_is_allowed(dev);
 	const struct nf_hook_entries *hooks;
 	u32 block = 0;
 	int i;
 
 	*signature = snoop_mix(*signature, (unsigned long)dev);
-	if (compat_tc_ingress(dev))
+	if (compat_tc_ingress(dev) && !allowed)
 		block |= NF_SNOOP_IN_TC;
 
 	hooks = rcu_dereference(dev->nf_hooks_ingress);
@@ -105,7 +106,7 @@ static u32 snoop_dev_scan(const struct net_device *dev, u64 *signature,
 
 		flowtable = snoop_hook_flowtable(hooks, i, AF_UNSPEC);
 		if (!flowtable) {
-			*chain = true;
+			*chain |= !allowed;
 			continue;
 		}
 		if (*chain)
@@ -302,6 +303,9 @@ static u32 snoop_dev_block(struct net_device *dev)
 
 	if (!netif_running(dev) || !netif_carrier_ok(dev))
 		block |= NF_SNOOP_OUT_DOWN;
+	if (snoop_dev_is_allowed(dev))
+		return block;
+
 	if (rcu_access_pointer(dev->nf_hooks_egress))
 		block |= NF_SNOOP_OUT_CHAIN;
 	if (compat_tc_egress(dev))

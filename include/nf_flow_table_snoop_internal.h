@@ -11,6 +11,7 @@
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 #include <net/netfilter/nf_flow_table.h>
 #include <net/netns/generic.h>
 #include <net/netns/hash.h>
@@ -45,6 +46,7 @@ struct snoop_net {
 	struct snoop_stats __percpu	*stats;
 	atomic_t			used;	/* entries in the table */
 	u32				limit;	/* on them */
+	struct xarray			allowed;	/* devices, by ifindex */
 	bool				ending;
 };
 
@@ -419,6 +421,13 @@ struct nf_flowtable *snoop_hook_flowtable(const struct nf_hook_entries *hooks,
 int snoop_hook_init(void);
 void snoop_hook_exit(void);
 #endif
+
+/* nf_flow_table_snoop_allow.c */
+bool snoop_dev_is_allowed(const struct net_device *dev);
+int snoop_allow_net_init(struct net *net);
+void snoop_allow_net_exit(struct net *net);
+int snoop_allow_init(void);
+void snoop_allow_exit(void);
 
 /* nf_flow_table_snoop_proc.c */
 int snoop_proc_init(struct net *net);

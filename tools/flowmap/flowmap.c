@@ -87,6 +87,28 @@ static int cmd_flows(const struct options *opt, char **args, int count)
 	return show_flows(opt->json);
 }
 
+static int cmd_allow(const struct options *opt, char **args, int count)
+{
+	if (!count)
+		return allow_show(opt->json);
+	if (allow_set(args, count, true))
+		return -1;
+	if (opt->json)
+		json_names("allowed", args, count);
+
+	return 0;
+}
+
+static int cmd_deny(const struct options *opt, char **args, int count)
+{
+	if (allow_set(args, count, false))
+		return -1;
+	if (opt->json)
+		json_names("denied", args, count);
+
+	return 0;
+}
+
 static int cmd_snoop(const struct options *opt, char **args, int count)
 {
 	return flowtable_add(args, count, opt->counter, opt->offload);
@@ -122,6 +144,16 @@ static const struct command commands[] = {
 		.name = "flows", .args = "",
 		.help = "flows that the fast path knows",
 		.run = cmd_flows,
+	}, {
+		.name = "allow", .args = "[DEV...]",
+		.help = "skip chains, filters and qdiscs of devices; list these",
+		.max_args = INT_MAX,
+		.run = cmd_allow,
+	}, {
+		.name = "deny", .args = "DEV...",
+		.help = "no longer skip them",
+		.min_args = 1, .max_args = INT_MAX,
+		.run = cmd_deny,
 	}, {
 		.name = "snoop", .args = "[-c] [-o] FAMILY TABLE NAME DEV...",
 		.help = "make a flowtable that tells of its flows; -c counts, -o offloads",

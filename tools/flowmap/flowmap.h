@@ -48,6 +48,8 @@ int xdp_detach(char **names, int count);
 int xdp_read_stats(const struct flowmap_dev *dev, struct flowmap_stats *sum);
 int show_stats(bool json, char **names, int count);
 int show_flows(bool json);
+int allow_set(char **names, int count, bool allow);
+int allow_show(bool json);
 int flowtable_add(char **args, int count, bool counter, bool offload);
 
 void xdp_close(struct flowmap_dev *dev);
