@@ -163,15 +163,14 @@ static void set_link(const struct config *config, const struct packet *event,
 		     struct condition *now)
 {
 	int port = event_port(config, event), router;
-	char text[64];
 
-	snprintf(text, sizeof(text), "link set p%d down\n", port);
 	for (router = 0; router < ROUTERS; router++) {
 		if (now->down & 1U << port)
 			net_up(config, router, port);
 		else
-			net_ip(router, text);
+			net_down(router, port);
 	}
+	net_settle();
 	now->down ^= 1U << port;
 }
 

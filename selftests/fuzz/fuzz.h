@@ -338,6 +338,9 @@ bool net_same(FILE *out);
 void net_rules(const struct config *config, int router);
 /* Does the kernel tell of the flows of the router with XDP? */
 bool net_snoops(const struct config *config);
+void net_down(int router, int port);
+/* Until the kernel has told of carriers that came or went. */
+void net_settle(void);
 void net_up(const struct config *config, int router, int port);
 void net_setup(const struct config *config);
 /* This process goes into a namespace. */

@@ -14,12 +14,16 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fuzz.h"
 
 #define SETTLE_US	50000
+
+/* What a veth puts into the first page of a frame. */
+#define ONE_PAGE	3500
 
 /*
  * Of what the flowtable forwards, XDP forwards so many percent. Behind an event a
@@ -116,6 +120,18 @@ static void print_frames(FILE *log, const struct out *out)
 	print_first(log, out);
 }
 
+/* Before 6.3, XDP redirects no frame in fragments, which one of more than a page is. */
+static bool is_in_reach(const struct frame *frame)
+{
+	static int major, minor;
+	struct utsname uts;
+
+	if (!major && (uname(&uts) || sscanf(uts.release, "%d.%d", &major, &minor) != 2))
+		die("uname: %s", strerror(errno));
+
+	return frame->len <= ONE_PAGE || major > 6 || (major == 6 && minor >= 3);
+}
+
 /* Did the flowtable forward it, which leaves no mark? */
 static bool is_by_flowtable(const struct out *out)
 {
@@ -124,7 +140,7 @@ static bool is_by_flowtable(const struct out *out)
 	uint8_t tos, proto;
 	uint16_t type;
 
-	if (out->count[SOFT] != 1)
+	if (out->count[SOFT] != 1 || !is_in_reach(frame))
 		return false;
 
 	at = frame->bytes + frame_network(frame, &type);

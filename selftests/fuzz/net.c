@@ -21,7 +21,7 @@
 
 #define WIRES_MTU	FRAME_MAX
 
-/* The kernel tells of carriers once a second, and forgets routes then; see wait_for_carrier(). */
+/* The kernel tells of carriers once a second, and looks at all routes again then. */
 #define LINKWATCH_US	1200000
 
 static const char * const names[] = {
@@ -34,7 +34,7 @@ struct counters {
 
 static int namespaces[NAMESPACES];
 /* What the last configuration left behind. */
-static bool wires_there, has_qdiscs, has_links, has_policy;
+static bool wires_there, has_qdiscs, has_links, has_policy, has_flapped;
 static bool can_snoop;
 
 const char *net_name(int router)
@@ -225,15 +225,32 @@ static void write_links(const struct config *config, FILE *out)
 	wires_there = true;
 }
 
-/* With a link goes all that routing has on it. */
-static void write_down(const struct config *config, FILE *out)
+static void write_nothing(const struct config *config, FILE *out)
 {
 	int port;
 
-	fprintf(out, "link set group %d down\n", PORTS_GROUP);
 	for (port = 0; port < PORTS_MAX; port++)
-		fprintf(out, "addr flush dev p%d\nlink set p%d address 02:00:00:00:%02x:01\n",
-			port, port, port);
+		fprintf(out,
+			"route flush dev p%d\n"
+			"addr flush dev p%d\n"
+			"neigh flush dev p%d nud permanent\n"
+			"link set p%d address 02:00:00:00:%02x:01\n",
+			port, port, port, port, port);
+	fprintf(out, "link set group %d mtu %d up\n", PORTS_GROUP, WIRES_MTU / 2);
+}
+
+/* All that it has on the ports goes, and comes again without addresses. */
+static void restart_ip6(int router)
+{
+	char name[64];
+	int port;
+
+	net_enter(router);
+	for (port = 0; port < PORTS_MAX; port++) {
+		snprintf(name, sizeof(name), "ipv6/conf/p%d/disable_ipv6", port);
+		set_sysctl(name, 1);
+		set_sysctl(name, 0);
+	}
 }
 
 static void run_tc(int router, const char *commands)
@@ -253,6 +270,15 @@ static void give(int router, const struct config *config,
 
 	run(router, text);
 	free(text);
+}
+
+void net_down(int router, int port)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "link set p%d down\n", port);
+	net_ip(router, text);
+	has_flapped = true;
 }
 
 /* A port with all that belongs to it. */
@@ -287,6 +313,7 @@ static void new_links(const struct config *config)
 	int router, port;
 
 	give(WIRES, config, write_links, net_ip);
+	has_flapped = true;
 	for (router = 0; router < ROUTERS; router++)
 		for (port = 0; port < PORTS_MAX; port++)
 			plug(router, port);
@@ -302,7 +329,6 @@ static void make_snoop(const struct config *config)
 	const char *args[SNOOP_ARGS_MAX];
 	int table;
 
-	net_nft(FAST, NO_RULES);
 	for (table = 0; table <= config->two_tables; table++) {
 		config_snoop(config, table, args);
 		if (run_program(FAST, "", args))
@@ -310,7 +336,10 @@ static void make_snoop(const struct config *config)
 	}
 }
 
-/* In one step, if nft can. */
+/*
+ * In one step, if nft can. A router that has no rules for a moment looks at its
+ * connections anew, so both have none then.
+ */
 void net_rules(const struct config *config, int router)
 {
 	bool snoop = router == FAST && net_snoops(config);
@@ -318,6 +347,8 @@ void net_rules(const struct config *config, int router)
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
+	if (net_snoops(config))
+		net_nft(router, NO_RULES);
 	if (snoop)
 		make_snoop(config);
 	config_nft(config, snoop, out);
@@ -336,8 +367,15 @@ static void clear(const struct config *config, int router)
 		net_ip(router, text);
 	if (has_policy)
 		give(router, config, config_ip_no_policy, net_ip);
-	give(router, config, write_down, net_ip);
+	give(router, config, write_nothing, net_ip);
+	restart_ip6(router);
 	net_nft(router, NO_RULES);
+}
+
+/* Until the kernel has told of carriers that came or went. */
+void net_settle(void)
+{
+	usleep(LINKWATCH_US);
 }
 
 /* Both routers anew, XDP on one of them. */
@@ -368,8 +406,9 @@ void net_setup(const struct config *config)
 	has_links = false;
 	for (port = 0; port < config->ports; port++)
 		has_links |= config->link[port] != LINK_PLAIN;
-	if (has_links)
-		usleep(LINKWATCH_US);
+	if (has_links || has_flapped)
+		net_settle();
+	has_flapped = false;
 	xdp_attach();
 }
 

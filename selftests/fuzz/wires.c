@@ -3,10 +3,10 @@
  * Frames into the routers, and whatever leaves them.
  *
  * Nobody waits for a packet. It is processed by the CPU that sends it, in softirqs
- * when send() returns, or in ksoftirqd where it takes them long; this process runs
- * there with the lowest of policies, so that it goes on when all that is done.
+ * when send() returns, or in ksoftirqd, which goes before this process there.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -14,6 +14,7 @@
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,16 +40,49 @@ static void open_sockets(void)
 		die("packet socket: %s", strerror(errno));
 }
 
+/* The process that has a name; kernel threads keep theirs. */
+static pid_t find_thread(const char *name)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	char path[300], comm[32];
+	pid_t pid = 0;
+	FILE *file;
+
+	while (!pid && proc && (entry = readdir(proc))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fscanf(file, "%31s", comm) == 1 && !strcmp(comm, name))
+			pid = atoi(entry->d_name);
+		fclose(file);
+	}
+	if (!pid)
+		die("no process '%s'", name);
+	closedir(proc);
+
+	return pid;
+}
+
+/* Whoever has something to do here goes first, ksoftirqd before all. */
 static void run_below_the_kernel(void)
 {
 	struct sched_param param = {};
+	int cpu = sched_getcpu();
+	char name[32];
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(sched_getcpu(), &set);
+	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) ||
 	    sched_setscheduler(0, SCHED_IDLE, &param))
 		die("scheduler: %s", strerror(errno));
+
+	snprintf(name, sizeof(name), "ksoftirqd/%d", cpu);
+	param.sched_priority = 1;
+	if (sched_setscheduler(find_thread(name), SCHED_FIFO, &param))
+		die("%s: %s", name, strerror(errno));
 }
 
 void wire_init(void)
