@@ -638,23 +638,22 @@ static int cmd_flows(char **args)
 
 /*
  * Return: where IP or another protocol starts behind tags and PPPoE, its type,
- * in host order, in @type.
+ * in host order, in @type; NULL where the frame ends before.
  */
 static const uint8_t *skip_encap(const uint8_t *bytes, size_t len, uint16_t *type)
 {
-	const uint8_t *at = bytes + 12, *end = bytes + len;
+	const uint8_t *at = bytes + 2 * ETH_ALEN, *end = bytes + len;
 
-	while (at + 10 <= end) {
+	for (; at + 2 <= end; at += 4) {
 		*type = at[0] << 8 | at[1];
-		at += 2;
-		if (*type == ETH_P_8021Q || *type == ETH_P_8021AD) {
-			at += 2;
-		} else if (*type == ETH_P_PPP_SES) {
-			*type = at[7] == 0x57 ? ETHERTYPE_IPV6 : ETHERTYPE_IP;
-			return at + 8;
-		} else {
-			return at;
-		}
+		if (*type == ETH_P_8021Q || *type == ETH_P_8021AD)
+			continue;
+		if (*type != ETH_P_PPP_SES)
+			return at + 2;
+		if (at + 10 > end)
+			break;
+		*type = at[9] == 0x57 ? ETHERTYPE_IPV6 : ETHERTYPE_IP;
+		return at + 10;
 	}
 
 	return NULL;
@@ -669,7 +668,9 @@ static bool is_test_frame(const uint8_t *bytes, size_t len)
 	uint8_t proto;
 
 	ip = skip_encap(bytes, len, &type);
-	if (!ip || type == ETHERTYPE_ARP)
+	if (!ip)
+		return true;
+	if (type == ETHERTYPE_ARP)
 		return false;
 	if (type != ETHERTYPE_IPV6 || ip + sizeof(*ip6) + 1 > bytes + len)
 		return true;
