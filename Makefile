@@ -15,6 +15,7 @@ help:
 	@echo '                                      all tests, or those that match, on each kernel; there is debug-smp too'
 	@echo 'make fuzz [KERNEL=6.12] [SECONDS=600] [SEED=n] [CONFIG=n [PACKET=n,...]]'
 	@echo '                                      random packets through routers with and without XDP: do they do the same?'
+	@echo 'make bench [BENCH="insn setup ns wall"]  what all of it costs, measured; build/bench.json and .svg'
 	@echo 'make vm [KERNEL=6.12]                 a shell in the same VM'
 	@echo 'make modules [KERNELS="6.12 6.1"]     the modules, in build/KERNEL/'
 	@echo 'make tools                            the loader, build/flowmap, and the tests'\'' programs'
@@ -33,6 +34,10 @@ fuzz: KERNELS = $(KERNEL)
 fuzz: modules tools
 	@tools/vm/run --kernel $(KERNEL) --timeout $$(($(SECONDS) + 600)) --out build/vm/fuzz-$(KERNEL) -- selftests/fuzz.sh \
 		-s $(or $(SEED),$(shell date +%s)) $(if $(CONFIG),-c $(CONFIG) -n 1,-t $(SECONDS)) $(if $(PACKET),-r $(PACKET))
+
+bench: KERNELS = 6.12 patched native
+bench: modules tools
+	@tools/bench/all $(BENCH)
 
 vm: KERNELS = $(KERNEL)
 vm: modules tools
@@ -55,5 +60,5 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help demo check fuzz vm modules tools style deps clean
+.PHONY: help demo check bench fuzz vm modules tools style deps clean
 .NOTPARALLEL:

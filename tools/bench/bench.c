@@ -36,7 +36,8 @@ static const char usage[] =
 	"bench send DEV DSTMAC VLAN PACKET SADDR SPORT DADDR DPORT FLOWS COUNT\n"
 	"                               time of a packet, in ns\n"
 	"  VLAN                         0 for no tag\n"
-	"  PACKET                       udp; or of TCP: syn, synack, ack\n"
+	"  PACKET                       udp; or of TCP: syn, synack, ack, answer,\n"
+	"                               fin, finack, last\n"
 	"  SPORT, DPORT                 the one with a + is the first of FLOWS\n"
 	"bench sink DEV                 drop what DEV receives\n"
 	"bench redirect DEV TO          send it out of TO\n"
@@ -112,13 +113,17 @@ enum packet {
 	PACKET_SYN,
 	PACKET_SYNACK,
 	PACKET_ACK,
+	PACKET_ANSWER,
+	PACKET_FIN,
+	PACKET_FINACK,
+	PACKET_LAST,
 	PACKET_MAX
 };
 
 static enum packet parse_packet(const char *text)
 {
 	static const char * const names[PACKET_MAX] = {
-		"udp", "syn", "synack", "ack",
+		"udp", "syn", "synack", "ack", "answer", "fin", "finack", "last",
 	};
 	enum packet packet;
 
@@ -126,7 +131,7 @@ static enum packet parse_packet(const char *text)
 		if (!strcmp(text, names[packet]))
 			return packet;
 
-	die("'%s' is no kind of packet: give udp, syn, synack or ack", text);
+	die("'%s' is no kind of packet: see the usage", text);
 }
 
 /* Return: bytes that were written to @eth. */
@@ -189,14 +194,19 @@ static size_t build_udp(struct udphdr *udp, size_t len)
 static size_t build_tcp(struct tcphdr *tcp, enum packet packet)
 {
 	const unsigned int client = 1000, server = 5000;
+	bool answer = packet == PACKET_SYNACK || packet == PACKET_ANSWER ||
+		      packet == PACKET_FINACK;
+	unsigned int sent = client + (packet > PACKET_SYN) +
+			    (packet > PACKET_FIN);
+	unsigned int answered = server + (packet > PACKET_SYNACK) +
+				(packet > PACKET_FINACK);
 
-	tcp->syn = packet != PACKET_ACK;
+	tcp->syn = packet == PACKET_SYN || packet == PACKET_SYNACK;
+	tcp->fin = packet == PACKET_FIN || packet == PACKET_FINACK;
 	tcp->ack = packet != PACKET_SYN;
-	tcp->seq = htonl(packet == PACKET_SYNACK ? server :
-			 client + !tcp->syn);
+	tcp->seq = htonl(answer ? answered : sent);
 	if (tcp->ack)
-		tcp->ack_seq = htonl(packet == PACKET_SYNACK ? client + 1 :
-				     server + 1);
+		tcp->ack_seq = htonl(answer ? sent : answered);
 	tcp->doff = sizeof(*tcp) / 4;
 	tcp->window = htons(65535);
 

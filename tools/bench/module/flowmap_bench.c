@@ -5,7 +5,8 @@
  * Fills the flowtable of a device with flows first, and ends them all.
  *
  * Each figure is a line of the kernel's log: "flowmap_bench: OP.PATH NS", the
- * mean of all flows.
+ * mean of all flows.  With keep, "bytes" of one direction of a flow, and when the
+ * module goes "stall", the microseconds that somebody waited for a processor.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -38,6 +39,14 @@ MODULE_PARM_DESC(flows, "how many, a power of two");
 static bool in_order;
 module_param(in_order, bool, 0);
 MODULE_PARM_DESC(in_order, "one flow after the other, not in random order");
+
+static bool keep;
+module_param(keep, bool, 0);
+MODULE_PARM_DESC(keep, "leave the flows, and watch how long anybody waits for a processor until the module goes");
+
+static bool bare;
+module_param(bare, bool, 0);
+MODULE_PARM_DESC(bare, "with keep: no packet of them comes");
 
 static int map_fd = -1;
 module_param(map_fd, int, 0);
@@ -72,6 +81,16 @@ static __be32 flow_addr(u32 i)
 static __be16 flow_port(u32 i)
 {
 	return htons(1024 + (i >> 20));
+}
+
+static __be32 nat_addr(u32 i)
+{
+	return htonl(NAT_ADDR + (i >> 15));
+}
+
+static __be16 nat_port(u32 i)
+{
+	return htons(1024 + (i & 0x7fff));
 }
 
 static void flow_key(u32 i, struct nf_flowmap_key *key)
@@ -143,6 +162,22 @@ static void snoop_lookup(u32 i)
 	value = nf_flow_snoop_lookup(net, &key, NF_SNOOP_DOOR_XDP);
 	if (!WARN_ON_ONCE(!value))
 		value_read(value);
+}
+
+static void snoop_lookup_reply(u32 i)
+{
+	const struct nf_flowmap_key key = {
+		.ifindex = wan_index,
+		.l3proto = AF_INET,
+		.l4proto = IPPROTO_UDP,
+		.sport = htons(WAN_PORT),
+		.dport = nat_port(i),
+		.len = FRAME_LEN,
+		.addrs.ip4.saddr = htonl(WAN_ADDR),
+		.addrs.ip4.daddr = nat_addr(i),
+	};
+
+	WARN_ON_ONCE(!nf_flow_snoop_lookup(net, &key, NF_SNOOP_DOOR_XDP));
 }
 
 static void snoop_delete(u32 i)
@@ -291,6 +326,81 @@ static void measure_hash(void)
 	measure_all("delete.hash", hash_delete);
 }
 
+/* --- many flows, and who waits for their end ----------------------------- */
+
+static DEFINE_PER_CPU(struct task_struct *, watcher);
+static DEFINE_PER_CPU(s64, longest_wait);
+
+/* Wakes up every millisecond, before all others. */
+static int watch(void *data)
+{
+	s64 *longest = data;
+
+	sched_set_fifo(current);
+	while (!kthread_should_stop()) {
+		ktime_t until = ktime_add_ms(ktime_get(), 1);
+
+		set_current_state(TASK_INTERRUPTIBLE);
+		schedule_hrtimeout(&until, HRTIMER_MODE_ABS);
+		*longest = max(*longest,
+			       ktime_to_ns(ktime_sub(ktime_get(), until)));
+	}
+
+	return 0;
+}
+
+static void stop_watching(void)
+{
+	s64 longest = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu) {
+		if (IS_ERR_OR_NULL(per_cpu(watcher, cpu)))
+			continue;
+		kthread_stop(per_cpu(watcher, cpu));
+		longest = max(longest, per_cpu(longest_wait, cpu));
+	}
+	pr_info("stall %lld\n", div_s64(longest, NSEC_PER_USEC));
+}
+
+static void start_watching(void)
+{
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		per_cpu(watcher, cpu) =
+			kthread_run_on_cpu(watch, per_cpu_ptr(&longest_wait, cpu),
+					   cpu, KBUILD_MODNAME "/%u");
+}
+
+static unsigned long free_pages_now(void)
+{
+	struct sysinfo info;
+
+	/* The flowtable's hash table grows behind our back. */
+	msleep(2 * MSEC_PER_SEC);
+	rcu_barrier();
+	si_meminfo(&info);
+
+	return info.freeram;
+}
+
+/* What both directions of the flows take, beside the flows. */
+static void keep_flows(void)
+{
+	unsigned long before;
+
+	measure_all("insert", flowtable_insert);
+	if (!nf_flowtable_snoop(flowtable) && !bare) {
+		before = free_pages_now();
+		measure_all("original", snoop_lookup);
+		measure_all("reply", snoop_lookup_reply);
+		pr_info("bytes %lu\n",
+			(before - free_pages_now()) * PAGE_SIZE / flows / 2);
+	}
+	start_watching();
+}
+
 /* --- the flows ----------------------------------------------------------- */
 
 static struct nf_conn *make_ct(u32 i)
@@ -304,8 +414,7 @@ static struct nf_conn *make_ct(u32 i)
 	const struct nf_conntrack_tuple reply = {
 		.src = { .u3.ip = htonl(WAN_ADDR), .u.udp.port = htons(WAN_PORT),
 			 .l3num = AF_INET },
-		.dst = { .u3.ip = htonl(NAT_ADDR + (i >> 15)),
-			 .u.udp.port = htons(1024 + (i & 0x7fff)),
+		.dst = { .u3.ip = nat_addr(i), .u.udp.port = nat_port(i),
 			 .protonum = IPPROTO_UDP, .dir = IP_CT_DIR_REPLY },
 	};
 	struct nf_conn *ct;
@@ -429,7 +538,9 @@ static int __init bench_init(void)
 	if (err)
 		goto out;
 
-	if (nf_flowtable_snoop(flowtable))
+	if (keep)
+		keep_flows();
+	else if (nf_flowtable_snoop(flowtable))
 		measure_push();
 	else
 		measure_pull();
@@ -449,9 +560,11 @@ out:
 	return err;
 }
 
-/* Nothing of it is left: the flowtable frees the flows. */
+/* The flowtable frees the flows. */
 static void __exit bench_exit(void)
 {
+	if (keep)
+		stop_watching();
 }
 
 module_init(bench_init);

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The tables of 'make bench', from lines "NAME FIGURE SPREAD".
+
+function above(kernel, path, case_) {
+	return figure["insn." kernel "." path "." case_] - figure["insn." kernel ".floor." case_]
+}
+
+function has(kernel, path, case_) {
+	return ("insn." kernel "." path "." case_) in figure
+}
+
+function number(kernel, path, case_) {
+	return has(kernel, path, case_) ? sprintf("%10d", above(kernel, path, case_)) : sprintf("%10s", "-")
+}
+
+# How many times fewer.
+function times(kernel, path, case_, door) {
+	return has(kernel, path, case_) ? sprintf("%9.1fx", above(kernel, path, case_) / above(kernel, door, case_)) : sprintf("%10s", "-")
+}
+
+function packets(kernel, door,    i, c) {
+	printf "\nInstructions per packet above the floor, kernel %s; runs differ by %.1f%% at most\n", kernel, widest["insn." kernel]
+	printf "  %-18s%10s%10s%10s%10s%10s %10s%10s%10s%10s\n", "", "slow", "flowtable", "upstream", "kfunc", "map", "slow", "flowtable", "upstream", "floor"
+	for (i = 1; i <= cases; i++) {
+		c = name[i]
+		if (!has(kernel, door, c))
+			continue
+		printf "  %-18s%s%s%s%s%s %s%s%s%10d\n", c, number(kernel, "slow", c), number(kernel, "flowtable", c), number(kernel, "upstream", c),
+			number(kernel, "kfunc", c), number(kernel, "map", c), times(kernel, "slow", c, door), times(kernel, "flowtable", c, door),
+			times(kernel, "upstream", c, door), figure["insn." kernel ".floor." c]
+	}
+}
+
+function ns(op, path, flows,    key) {
+	key = "ns." op "." path "." flows
+	return key in figure ? sprintf("%10d", figure[key]) : sprintf("%10s", "-")
+}
+
+function ratio(op, path, flows,    key, base) {
+	key = "ns." op "." path "." flows
+	base = "ns.lookup.flowtable." flows
+	return key in figure && base in figure ? sprintf("%9.2fx", figure[key] / figure[base]) : sprintf("%10s", "-")
+}
+
+function tables_ns(    i, j, order, ops, op, n) {
+	n = split("1k 64k 1M 4M 1k_seq 64k_seq 1M_seq 4M_seq", order, " ")
+	split("lookup insert delete", ops, " ")
+	for (j = 1; j <= 3; j++) {
+		op = ops[j]
+		printf "\nNanoseconds of %s %s; beside it, lookups of the flowtable that take as long\n", j == 2 ? "an" : "a", op
+		printf "  %-18s%10s%10s%10s%10s %10s%10s\n", "flows", "flowtable", "hash map", "pull", "push", "pull", "push"
+		for (i = 1; i <= n; i++)
+			if (("ns." op ".pull." order[i]) in figure)
+				printf "  %-18s%s%s%s%s %s%s\n", order[i], ns(op, "flowtable", order[i]), ns(op, "hash", order[i]), ns(op, "pull", order[i]),
+					ns(op, "push", order[i]), ratio(op, "pull", order[i]), ratio(op, "push", order[i])
+	}
+}
+
+function connection(path, what,    key) {
+	key = "insn.6.12." path ".tcp4_masq_1"
+	if (key in figure)
+		printf "  %-42s%10d%10.3f\n", what, 1e9 / figure[key], figure["insn.6.12.connect_plain.tcp4_masq_1"] / figure[key]
+}
+
+function many(door, what, flows) {
+	if (("us.teardown." door "." flows) in figure)
+		printf "  %-42s%10.1f%10.2f\n", what, figure["us.teardown." door "." flows] / 1000, figure["us.stall." door "." flows] / 1000
+}
+
+{
+	figure[$1] = $2
+	split($1, part, ".")
+	if (part[1] == "bytes")
+		flows = part[3]
+	kernel = part[1] == "ns" ? "ns" : $1 ~ /^insn\.6\.12\./ ? "insn.6.12" : part[1] "." part[2]
+	if ($3 > widest[kernel])
+		widest[kernel] = $3
+	if ($1 ~ /^insn\..*\.floor\./) {
+		case_ = part[length(part)]
+		if (!(case_ in seen)) {
+			seen[case_] = 1
+			name[++cases] = case_
+		}
+	}
+}
+
+END {
+	if (widest["insn.6.12"] != "")
+		packets("6.12", "kfunc")
+	if (widest["insn.patched"] != "")
+		packets("patched", "map")
+	if (widest["ns"] != "")
+		tables_ns()
+	if ("insn.6.12.connect_plain.tcp4_masq_1" in figure) {
+		printf "\nConnections per second of a machine with 1000 million instructions a second\n"
+		connection("connect_plain", "without the module")
+		connection("connect_module", "with the module")
+		connection("connect_xdp", "with XDP attached")
+	}
+	if (flows != "") {
+		printf "\nThe end of %d flows, of the same machine: milliseconds; the longest that anybody waited for a processor\n", flows
+		many("none", "the flowtable alone", flows)
+		many("pull", "with flowmap, pull", flows)
+		many("push", "with flowmap, push", flows)
+		printf "  %-42s%10d\n", "bytes for one direction of a flow", figure["bytes.direction." flows]
+	}
+}
