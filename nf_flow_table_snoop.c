@@ -572,7 +572,7 @@ struct snoop_entry *snoop_pull(struct net *net,
 	struct nf_flowmap_key key = *packet;
 	struct snoop_entry *entry = NULL;
 	struct snoop_answer answer;
-	struct snoop_port *port;
+	struct snoop_port *port = NULL;
 	u32 generation, climb = 0;
 
 	key.flags = 0;
