@@ -670,7 +670,8 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
  * A packet that ends its connection: do what the flowtable's hook would do to
  * it, see nf_flow_state_check(), which is to leave the connection to conntrack
  * from this packet on.  Where something runs before that hook, the hook does it
- * if the packet gets there.
+ * if the packet gets there; the entries go in any case, for the other direction
+ * can be one that XDP forwards, and the next packet asks anew.
  */
 static noinline const struct nf_flowmap_value *
 snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
@@ -690,9 +691,9 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 	if (!port)
 		goto out;
 
-	if (!(READ_ONCE(port->block) & door) &&
-	    key.len - 1 < answer.tuple->mtu) {
-		flow_offload_teardown(answer.flow);
+	if (key.len - 1 < answer.tuple->mtu) {
+		if (!(READ_ONCE(port->block) & door))
+			flow_offload_teardown(answer.flow);
 		snoop_flow_remove(net, answer.flow);
 	}
 	snoop_port_put(port);
