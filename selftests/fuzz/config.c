@@ -270,7 +270,8 @@ void config_make(struct config *config, uint64_t seed, uint32_t number)
 	config->use_pmtu = rng_chance(&rng, 30);
 	config->rp_filter = rng_below(&rng, 3);
 	if (config->class == CLASS_WAY)
-		config->way = rng_below(&rng, WAY_MAX);
+		/* each in its turn, through seeds that make four of the class */
+		config->way = (number / CLASS_MAX + 4 * seed) % WAY_MAX;
 	config->way_port = rng_below(&rng, config->ports);
 	config->flows = 4 + rng_below(&rng, FLOWS_MAX - 3);
 	for (i = 0; i < config->flows; i++)

@@ -61,11 +61,11 @@ static void write_route(const struct config *config, const struct packet *event,
 			port + 1, port, via);
 }
 
-/* Another neighbour's address, or its own again. */
+/* A neighbour that moves. */
 static void write_neighbour(const struct config *config, const struct packet *event, FILE *out)
 {
 	int port = event_port(config, event), host = 2 + event->arg / 8 % 3;
-	int mac = event->arg & 4 ? host : 0x77;
+	int mac = 0x60 + event->number % 32;
 
 	fprintf(out, "neigh replace 10.255.%d.%d dev %s " PERMANENT "%02x:%02x\n",
 		port, host, config_device(config, port), port, mac);

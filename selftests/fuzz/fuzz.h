@@ -95,12 +95,12 @@ enum way {
 /* What a port's addresses are on; X(symbol, name, tags of its frames, XDP forwards them) */
 #define LINKS(X)							\
 	X(PLAIN, "plain", 0, true)					\
-	X(VLAN, "802.1q", 1, false)					\
-	X(AD, "802.1ad", 1, false)					\
-	X(QINQ, "qinq", 2, false)					\
-	X(BRIDGE, "bridge", 0, false)					\
-	X(BRIDGE_PVID, "bridge-pvid", 0, false)	/* one that knows VLANs */	\
-	X(BRIDGE_VLAN, "bridge-802.1q", 1, false) /* a VLAN on one that does not */
+	X(VLAN, "802.1q", 1, true)					\
+	X(AD, "802.1ad", 1, true)					\
+	X(QINQ, "qinq", 2, true)					\
+	X(BRIDGE, "bridge", 0, true)					\
+	X(BRIDGE_PVID, "bridge-pvid", 0, true)	/* one that knows VLANs */	\
+	X(BRIDGE_VLAN, "bridge-802.1q", 1, true) /* a VLAN on one that does not */
 
 enum link {
 #define LINK_ENUM(symbol, name, tags, allowed) LINK_##symbol,
