@@ -608,8 +608,10 @@ static void snoop_count_packet(struct snoop_entry *entry, u32 len, u32 block)
 		atomic64_add(len, &entry->counter->bytes);
 	}
 	if (unlikely(block & SNOOP_UPPERS)) {
-		snoop_passage_count(&entry->port->passage, len);
-		snoop_passage_count(&entry->hop->passage, len);
+		snoop_passage_count(entry->net, &entry->port->passage, len,
+				    false);
+		snoop_passage_count(entry->net, &entry->hop->passage, len,
+				    true);
 	}
 }
 
@@ -789,7 +791,6 @@ static void snoop_gc(struct work_struct *work)
 {
 	if (atomic_read(&snoop_entries))
 		snoop_sweep(snoop_entry_is_over);
-	snoop_shares_tell();
 	queue_delayed_work(system_power_efficient_wq, &snoop_gc_work, HZ);
 }
 
@@ -844,8 +845,6 @@ static void __net_exit snoop_net_exit(struct list_head *nets)
 	/* Whoever removes an entry counts and calls RCU in one read section. */
 	synchronize_rcu();
 	rcu_barrier();
-	/* snoop_shares_tell() may have found a port or hop before its last entry went. */
-	synchronize_rcu();
 
 	list_for_each_entry(net, nets, exit_list) {
 		snoop_allow_net_exit(net);

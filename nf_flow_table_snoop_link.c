@@ -74,15 +74,14 @@ static struct net_device *snoop_vlan_below(struct net_device *dev, bool first,
 	return vlan->real_dev;
 }
 
-static void snoop_vlan_tell(const struct net_device *dev, u64 packets,
-			    u64 bytes, bool tx)
+static void snoop_vlan_count(const struct net_device *dev, u32 len, bool tx)
 {
 	struct vlan_pcpu_stats *stats;
 
 	stats = this_cpu_ptr(vlan_dev_priv(dev)->vlan_pcpu_stats);
 	u64_stats_update_begin(&stats->syncp);
-	u64_stats_add(tx ? &stats->tx_packets : &stats->rx_packets, packets);
-	u64_stats_add(tx ? &stats->tx_bytes : &stats->rx_bytes, bytes);
+	u64_stats_inc(tx ? &stats->tx_packets : &stats->rx_packets);
+	u64_stats_add(tx ? &stats->tx_bytes : &stats->rx_bytes, len);
 	u64_stats_update_end(&stats->syncp);
 }
 
@@ -134,8 +133,7 @@ static struct net_device *snoop_vlan_below(struct net_device *dev, bool first,
 	return NULL;
 }
 
-static void snoop_vlan_tell(const struct net_device *dev, u64 packets,
-			    u64 bytes, bool tx)
+static void snoop_vlan_count(const struct net_device *dev, u32 len, bool tx)
 {
 }
 
@@ -228,8 +226,7 @@ u32 snoop_climb_header(const struct snoop_rung *rung)
 	return 0;
 }
 
-static void snoop_tstats_tell(const struct net_device *dev, u64 packets,
-			      u64 bytes)
+static void snoop_tstats_count(const struct net_device *dev, u32 len)
 {
 	struct pcpu_sw_netstats *tstats;
 
@@ -239,57 +236,50 @@ static void snoop_tstats_tell(const struct net_device *dev, u64 packets,
 
 	tstats = this_cpu_ptr(dev->tstats);
 	u64_stats_update_begin(&tstats->syncp);
-	u64_stats_add(&tstats->tx_packets, packets);
-	u64_stats_add(&tstats->tx_bytes, bytes);
+	u64_stats_inc(&tstats->tx_packets);
+	u64_stats_add(&tstats->tx_bytes, len);
 	u64_stats_update_end(&tstats->syncp);
 }
 
-/* Count on an upper device what has passed it, where it counts itself. */
-static void snoop_upper_tell(struct net *net, const struct snoop_upper *upper,
-			     u64 packets, u64 bytes, bool tx)
+/* A packet passes an upper device, which is looked up since nothing holds it. */
+static void snoop_upper_count(struct net *net, const struct snoop_upper *upper,
+			      u32 len, bool tx)
 {
 	struct net_device *dev;
 
-	dev = dev_get_by_index_rcu(net, upper->ifindex);
+	dev = dev_get_by_index_rcu(net, READ_ONCE(upper->ifindex));
 	if (!dev)
 		return;
 
-	bytes += packets * upper->header;
+	len += READ_ONCE(upper->header);
 	if (is_vlan_dev(dev)) {
-		snoop_vlan_tell(dev, packets, bytes, tx);
+		snoop_vlan_count(dev, len, tx);
 	} else if (tx) {
-		snoop_tstats_tell(dev, packets, bytes);
-		snoop_ppp_tell(dev);
+		snoop_tstats_count(dev, len);
+		snoop_ppp_sent(dev);
 	}
 }
 
-/* A packet goes through; @len is that of IP. */
-void snoop_passage_count(struct snoop_passage *passage, u32 len)
+/* A packet passes the upper devices of a port or hop; @len is that of IP. */
+void snoop_passage_count(struct net *net, const struct snoop_passage *passage,
+			 u32 len, bool tx)
 {
-	if (!READ_ONCE(passage->uppers))
-		return;
+	u32 uppers = READ_ONCE(passage->uppers);
+	u32 i;
 
-	atomic64_inc(&passage->packets);
-	atomic64_add(len, &passage->bytes);
+	for (i = 0; i < uppers; i++)
+		snoop_upper_count(net, &passage->upper[i], len, tx);
 }
 
-/*
- * Tell the upper devices of what passed them since they were told last.  What
- * other CPUs count meanwhile is told next time, the bytes of a packet perhaps
- * after the packet.
- *
- * Context: the owner's lock, or its last reference.
- */
-void snoop_passage_tell(struct net *net, struct snoop_passage *passage, bool tx)
+/* Who scans again mostly writes the same. */
+void snoop_passage_set(struct snoop_passage *passage,
+		       const struct snoop_upper *upper, u32 uppers)
 {
-	u64 packets, bytes;
-	unsigned int i;
+	u32 i;
 
-	if (!atomic64_read(&passage->packets) && !atomic64_read(&passage->bytes))
-		return;
-
-	packets = atomic64_xchg(&passage->packets, 0);
-	bytes = atomic64_xchg(&passage->bytes, 0);
-	for (i = 0; i < passage->uppers; i++)
-		snoop_upper_tell(net, &passage->upper[i], packets, bytes, tx);
+	for (i = 0; i < uppers; i++) {
+		WRITE_ONCE(passage->upper[i].ifindex, upper[i].ifindex);
+		WRITE_ONCE(passage->upper[i].header, upper[i].header);
+	}
+	WRITE_ONCE(passage->uppers, uppers);
 }

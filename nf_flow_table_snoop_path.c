@@ -120,14 +120,12 @@ static u32 snoop_dev_scan(const struct net_device *dev, u64 *signature,
 
 static void snoop_port_scan(struct snoop_port *port)
 {
-	struct snoop_passage *passage = &port->passage;
+	struct snoop_upper upper[SNOOP_CLIMB_MAX];
 	struct snoop_rung rung;
 	bool chain = false;
 	u32 above, block = 0;
 	u64 signature = 0;
 	unsigned int i;
-
-	snoop_passage_tell(port->net, passage, false);
 
 	rung.dev = dev_get_by_index_rcu(port->net, port->ifindex);
 	if (!rung.dev)
@@ -141,15 +139,15 @@ static void snoop_port_scan(struct snoop_port *port)
 			signature = 0;
 			goto out;
 		}
-		passage->upper[i].ifindex = rung.dev->ifindex;
-		passage->upper[i].header = snoop_climb_header(&rung);
+		upper[i].ifindex = rung.dev->ifindex;
+		upper[i].header = snoop_climb_header(&rung);
 		above = snoop_dev_scan(rung.dev, &signature, &chain);
 		/* A door that comes from tc ingress comes from that below. */
 		if (above & NF_SNOOP_IN_TC)
 			above |= NF_SNOOP_UPPER;
 		block |= above;
 	}
-	WRITE_ONCE(passage->uppers, port->climb);
+	snoop_passage_set(&port->passage, upper, port->climb);
 	if (port->climb)
 		block |= SNOOP_UPPERS;
 out:
@@ -215,7 +213,6 @@ struct snoop_port *snoop_port_find(const struct net *net,
 	return NULL;
 }
 
-/* As snoop_hop_put(). */
 void snoop_port_put(struct snoop_port *port)
 {
 	if (!refcount_dec_and_test(&port->refs))
@@ -224,9 +221,6 @@ void snoop_port_put(struct snoop_port *port)
 	spin_lock(&snoop_share_lock);
 	hash_del_rcu(&port->node);
 	spin_unlock(&snoop_share_lock);
-	rcu_read_lock();
-	snoop_passage_tell(port->net, &port->passage, false);
-	rcu_read_unlock();
 	kfree_rcu(port, rcu);
 }
 
@@ -468,35 +462,10 @@ static int snoop_resolve(struct snoop_way *way)
 	return snoop_descend(dev, way) ? 0 : SNOOP_STAT_xmit;
 }
 
-/* For ports and hops that nothing uses now.  Context: process. */
-void snoop_shares_tell(void)
-{
-	struct snoop_port *port;
-	struct snoop_hop *hop;
-	unsigned int bucket;
-
-	local_bh_disable();
-	rcu_read_lock();
-	hash_for_each_rcu(snoop_ports, bucket, port, node) {
-		spin_lock(&port->lock);
-		snoop_passage_tell(port->net, &port->passage, false);
-		spin_unlock(&port->lock);
-	}
-	hash_for_each_rcu(snoop_hops, bucket, hop, node) {
-		spin_lock(&hop->lock);
-		snoop_passage_tell(hop->id.net, &hop->passage, true);
-		spin_unlock(&hop->lock);
-	}
-	rcu_read_unlock();
-	local_bh_enable();
-}
-
 static u32 snoop_hop_scan(struct snoop_hop *hop)
 {
 	struct snoop_way way = { .id = hop->id };
 	int stat;
-
-	snoop_passage_tell(hop->id.net, &hop->passage, true);
 
 	memset(&way.id.frame, 0, sizeof(way.id.frame));
 	stat = snoop_resolve(&way);
@@ -505,8 +474,7 @@ static u32 snoop_hop_scan(struct snoop_hop *hop)
 	if (stat || memcmp(&way.id, &hop->id, sizeof(way.id)))
 		return NF_SNOOP_GONE;
 
-	WRITE_ONCE(hop->passage.uppers, way.uppers);
-	memcpy(hop->passage.upper, way.upper, sizeof(way.upper));
+	snoop_passage_set(&hop->passage, way.upper, way.uppers);
 
 	return way.uppers ? way.block | SNOOP_UPPERS : way.block;
 }
@@ -556,9 +524,6 @@ void snoop_hop_put(struct snoop_hop *hop)
 	spin_lock(&snoop_share_lock);
 	hash_del_rcu(&hop->node);
 	spin_unlock(&snoop_share_lock);
-	rcu_read_lock();
-	snoop_passage_tell(hop->id.net, &hop->passage, true);
-	rcu_read_unlock();
 	dst_release(hop->id.dst);
 	kfree_rcu(hop, rcu);
 }

@@ -147,7 +147,7 @@ struct net_device *snoop_ppp_below(struct net_device *dev,
 }
 
 /* A daemon that hangs up idle lines asks when the last packet was sent. */
-void snoop_ppp_tell(const struct net_device *dev)
+void snoop_ppp_sent(const struct net_device *dev)
 {
 	struct snoop_ppp *ppp = snoop_ppp(dev);
 

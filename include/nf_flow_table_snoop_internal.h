@@ -71,18 +71,13 @@ struct snoop_upper {
 	u32			header;
 };
 
-/* In @block of ports and hops: there are upper devices to tell. */
+/* In @block of ports and hops: there are upper devices that count. */
 #define SNOOP_UPPERS	BIT(31)
 
-/*
- * Upper devices that packets pass, and what passed and is not told to them yet.
- * They are told now and then, since nothing holds them.
- */
+/* Upper devices that packets pass.  Written under the owner's lock. */
 struct snoop_passage {
-	struct snoop_upper	upper[SNOOP_UPPER_MAX];	/* under the owner's lock */
+	struct snoop_upper	upper[SNOOP_UPPER_MAX];
 	u32			uppers;
-	atomic64_t		packets;
-	atomic64_t		bytes;		/* without headers */
 };
 
 /*
@@ -346,7 +341,6 @@ struct snoop_port *snoop_port_get(struct net *net,
 bool snoop_port_check(struct snoop_port *port, u32 now);
 void snoop_port_put(struct snoop_port *port);
 struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id);
-void snoop_shares_tell(void);
 bool snoop_hop_check(struct snoop_hop *hop, u32 now);
 void snoop_hop_put(struct snoop_hop *hop);
 void snoop_path_init(void);
@@ -360,13 +354,15 @@ bool snoop_is_upper(const struct net_device *dev);
 struct net_device *snoop_below(struct net_device *dev, struct snoop_way *way);
 bool snoop_climb(struct snoop_rung *rung);
 u32 snoop_climb_header(const struct snoop_rung *rung);
-void snoop_passage_count(struct snoop_passage *passage, u32 len);
-void snoop_passage_tell(struct net *net, struct snoop_passage *passage, bool tx);
+void snoop_passage_count(struct net *net, const struct snoop_passage *passage,
+			 u32 len, bool tx);
+void snoop_passage_set(struct snoop_passage *passage,
+		       const struct snoop_upper *upper, u32 uppers);
 
 /* nf_flow_table_snoop_ppp.c */
 struct net_device *snoop_ppp_below(struct net_device *dev,
 				   struct snoop_way *way);
-void snoop_ppp_tell(const struct net_device *dev);
+void snoop_ppp_sent(const struct net_device *dev);
 
 /* nf_flow_table_snoop_bridge.c */
 #if IS_ENABLED(CONFIG_BRIDGE)
