@@ -16,6 +16,7 @@ help:
 	@echo 'make fuzz [KERNEL=6.12] [SECONDS=600] [SEED=n] [CONFIG=n [PACKET=n,...]]'
 	@echo '                                      random packets through routers with and without XDP: do they do the same?'
 	@echo 'make bench [BENCH="insn setup ns wall"]  what all of it costs, measured; build/bench.json and .svg'
+	@echo 'make plant [KERNEL=6.12] [FAULT=name]  does that find the faults of selftests/faults/?'
 	@echo 'make vm [KERNEL=6.12]                 a shell in the same VM'
 	@echo 'make modules [KERNELS="6.12 6.1"]     the modules, in build/KERNEL/'
 	@echo 'make tools                            the loader, build/flowmap, and the tests'\'' programs'
@@ -39,6 +40,9 @@ bench: KERNELS = 6.12 patched native
 bench: modules tools
 	@tools/bench/all $(BENCH)
 
+plant: deps
+	@tools/vm/plant $(KERNEL) $(FAULT)
+
 vm: KERNELS = $(KERNEL)
 vm: modules tools
 	@tools/vm/run --kernel $(KERNEL) --shell
@@ -60,5 +64,5 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help demo check bench fuzz vm modules tools style deps clean
+.PHONY: help demo check bench fuzz plant vm modules tools style deps clean
 .NOTPARALLEL:
