@@ -63,8 +63,10 @@ static void snoop_entry_free_rcu(struct rcu_head *rcu)
 /* Context: RCU read lock, which keeps the netns' statistics. */
 static void snoop_entry_removed(struct snoop_entry *entry)
 {
-	atomic_dec(&snoop_net(entry->net)->used);
-	snoop_count_stat(entry->net, SNOOP_STAT_remove);
+	struct net *net = snoop_entry_net(entry);
+
+	atomic_dec(&snoop_net(net)->used);
+	snoop_count_stat(net, SNOOP_STAT_remove);
 	call_rcu(&entry->rcu, snoop_entry_free_rcu);
 }
 
@@ -107,26 +109,70 @@ static bool snoop_ct_is_sure(const struct snoop_entry *entry)
 		!test_bit(IPS_FIXED_TIMEOUT_BIT, &entry->ct->status));
 }
 
-/*
- * The kernel writes a flow's timeout when it has more than a second to add;
- * asked half as often, it could come a second late.
- */
-#define SNOOP_REFRESH	(HZ / 2)
+static u32 snoop_entry_block(const struct snoop_entry *entry)
+{
+	return READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
+}
 
 /*
  * The entry is good for the rest of the jiffy.  That of a packet that climbed is
  * good for this packet only: the end of its flow, which removes entries by their
  * keys, does not know it.
  */
-static void snoop_entry_checked(struct snoop_entry *entry, u32 now)
+static void snoop_entry_is_checked(struct snoop_entry *entry, u32 now)
 {
-	WRITE_ONCE(entry->checked, entry->port->climb ? now - 1 : now);
+	now -= !!entry->port->climb;
+	WRITE_ONCE(entry->block, snoop_entry_block(entry));
+	smp_store_release(&entry->checked, now); /* pairs with the lookup's acquire */
+}
+
+static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry)
+{
+	return !(snoop_entry_block(entry) & NF_SNOOP_GONE) &&
+	       snoop_ct_is_sure(entry);
+}
+
+static bool snoop_refresh_is_due(const struct snoop_entry *entry, u32 now)
+{
+	return (s32)(now - READ_ONCE(entry->refresh)) >= 0;
+}
+
+/*
+ * Tell the flowtable that its flow forwards a packet.  It writes the flow's
+ * timeout when it has more than a second to add.  When it did not, because it
+ * did so for another packet, it would again within that second.
+ */
+static void snoop_entry_refresh(struct snoop_entry *entry,
+				const struct snoop_answer *answer, u32 now)
+{
+	u32 timeout = READ_ONCE(answer->flow->timeout);
+
+	flow_offload_refresh(answer->flowtable, answer->flow, false);
+	if (READ_ONCE(answer->flow->timeout) != timeout)
+		now += HZ + 1;
+	else
+		now += HZ / 2;
+	WRITE_ONCE(entry->refresh, now);
+}
+
+/* The flow of an entry that is sure is found as it was found before. */
+static bool snoop_entry_keep(struct snoop_entry *entry, u32 now)
+{
+	struct snoop_answer answer;
+	struct nf_flowmap_key key;
+
+	snoop_entry_key(entry, &key);
+	if (!snoop_ask(snoop_entry_net(entry), &key, &answer) ||
+	    answer.flow->ct != entry->ct)
+		return false;
+
+	snoop_entry_refresh(entry, &answer, now);
+	return true;
 }
 
 /*
  * Is the entry good for the rest of this jiffy?  With @forward, a packet is
- * about to be forwarded, and now and then the flowtable must hear of it, which
- * snoop_pull() does.
+ * about to be forwarded, and now and then the flowtable must hear of it.
  *
  * Context: BH disabled, RCU read lock.
  */
@@ -134,13 +180,33 @@ static bool snoop_entry_check(struct snoop_entry *entry, u32 now, bool forward)
 {
 	if (!snoop_port_check(entry->port, now) ||
 	    !snoop_hop_check(entry->hop, now) ||
-	    READ_ONCE(entry->port->generation) != READ_ONCE(entry->generation) ||
-	    READ_ONCE(entry->hop->block) & NF_SNOOP_GONE ||
-	    !snoop_ct_is_sure(entry) ||
-	    (forward && now - READ_ONCE(entry->refreshed) >= SNOOP_REFRESH))
+	    !snoop_entry_is_sure(entry))
+		return false;
+	if (forward && snoop_refresh_is_due(entry, now) &&
+	    !snoop_entry_keep(entry, now))
 		return false;
 
-	snoop_entry_checked(entry, now);
+	snoop_entry_is_checked(entry, now);
+	return true;
+}
+
+/*
+ * The same for one of many entries, whose port and hop another's packet has
+ * checked in this jiffy: takes no lock.
+ */
+static bool snoop_entry_check_quickly(struct snoop_entry *entry, u32 now,
+				      bool forward)
+{
+	/* pairs with the release in snoop_port_check() */
+	u32 port = smp_load_acquire(&entry->port->checked);
+	/* pairs with the release in snoop_hop_check() */
+	u32 hop = smp_load_acquire(&entry->hop->checked);
+
+	if (port != now || hop != now || !snoop_entry_is_sure(entry) ||
+	    (forward && snoop_refresh_is_due(entry, now)))
+		return false;
+
+	snoop_entry_is_checked(entry, now);
 	return true;
 }
 
@@ -293,10 +359,9 @@ snoop_ct_counter(const struct nf_conn *ct, const struct nf_flowmap_value *value)
 	return &acct->counter[!!(value->flags & NF_FLOWMAP_F_REPLY)];
 }
 
-static void snoop_match_fill(struct snoop_entry *entry, struct net *net,
+static void snoop_match_fill(struct snoop_entry *entry,
 			     const struct nf_flowmap_key *key)
 {
-	entry->net = net;
 	entry->head = snoop_key_u64(key);
 	entry->encap = snoop_key_u64(key->encap);
 	entry->ip4 = snoop_key_u64(&key->addrs);
@@ -364,7 +429,7 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	refcount_inc(&port->refs);
 	entry->port = port;
 	entry->pushed = snoop_is_pushed(answer);
-	snoop_match_fill(entry, net, key);
+	snoop_match_fill(entry, key);
 	snoop_value_fill(&entry->value, key, answer, &id->frame);
 	entry->counter = snoop_ct_counter(entry->ct, &entry->value);
 
@@ -403,10 +468,11 @@ static void snoop_entry_insert(struct snoop_entry *entry,
 			       const struct nf_flowmap_key *key, u32 bucket)
 {
 	struct snoop_region *region = snoop_region(bucket);
+	struct net *net = snoop_entry_net(entry);
 	struct snoop_entry *old;
 
 	spin_lock(&region->lock);
-	old = snoop_entry_find(entry->net, key, bucket);
+	old = snoop_entry_find(net, key, bucket);
 	if (old) {
 		if (old->ct == entry->ct) {
 			entry->value.packets = READ_ONCE(old->value.packets);
@@ -420,7 +486,7 @@ static void snoop_entry_insert(struct snoop_entry *entry,
 	}
 	spin_unlock(&region->lock);
 
-	snoop_count_stat(entry->net, SNOOP_STAT_insert);
+	snoop_count_stat(net, SNOOP_STAT_insert);
 	if (old)
 		snoop_entry_removed(old);
 }
@@ -432,12 +498,14 @@ static void snoop_entry_insert(struct snoop_entry *entry,
  */
 static bool snoop_entry_confirm(struct snoop_entry *entry,
 				const struct snoop_answer *answer,
-				u32 generation, bool forward, u32 now)
+				bool forward, u32 now)
 {
 	u32 timeout = READ_ONCE(entry->ct->timeout);
 
 	if (forward)
-		flow_offload_refresh(answer->flowtable, answer->flow, false);
+		snoop_entry_refresh(entry, answer, now);
+	else
+		WRITE_ONCE(entry->refresh, now);
 
 	smp_rmb(); /* timeout before flags */
 	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags) ||
@@ -445,9 +513,7 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 		return false;
 
 	WRITE_ONCE(entry->ct_timeout, timeout);
-	WRITE_ONCE(entry->generation, generation);
-	WRITE_ONCE(entry->refreshed, forward ? now : now - SNOOP_REFRESH);
-	snoop_entry_checked(entry, now);
+	snoop_entry_is_checked(entry, now);
 
 	return true;
 }
@@ -456,8 +522,7 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 static struct snoop_entry *snoop_entry_update(struct net *net,
 					      const struct nf_flowmap_key *key,
 					      const struct snoop_answer *answer,
-					      struct snoop_port *port,
-					      u32 generation, u32 now)
+					      struct snoop_port *port, u32 now)
 {
 	bool forward = key->len - 1 < answer->tuple->mtu;
 	u32 bucket = snoop_bucket(net, key);
@@ -473,14 +538,14 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	}
 
 	if (old && snoop_entry_agrees(old, answer, &way.id, port) &&
-	    snoop_entry_confirm(old, answer, generation, forward, now))
+	    snoop_entry_confirm(old, answer, forward, now))
 		return old;
 
 	entry = snoop_entry_build(net, key, answer, &way.id, port);
 	if (!entry)
 		goto none;
 
-	if (!snoop_entry_confirm(entry, answer, generation, forward, now)) {
+	if (!snoop_entry_confirm(entry, answer, forward, now)) {
 		atomic_dec(&snoop_net(net)->used);
 		snoop_entry_free_rcu(&entry->rcu);
 		goto none;
@@ -513,7 +578,7 @@ static bool snoop_ask_or_remove(struct net *net,
 
 /*
  * Ask the kernel for the flow of @key, which likely climbs as far as @climb.  The
- * port's generation is read before the flowtables that it stands for are asked.
+ * port, which stands for flowtables, is looked at before they are asked.
  *
  * Context: BH disabled, RCU read lock, which keeps @answer.
  * Return: the port that the flow comes in by, checked, with a reference for the
@@ -523,13 +588,13 @@ static bool snoop_ask_or_remove(struct net *net,
 static struct snoop_port *snoop_ask_port(struct net *net,
 					 const struct nf_flowmap_key *key,
 					 u32 climb, u32 now,
-					 struct snoop_answer *answer,
-					 u32 *generation)
+					 struct snoop_answer *answer)
 {
 	struct snoop_port *port;
 	int tries;
 
-	for (tries = 0; tries < 2; tries++) {
+	/* The port that was known may be gone, and the packet climb elsewhere. */
+	for (tries = 0; tries < 3; tries++) {
 		port = snoop_port_find(net, key, climb);
 		if (!port) {
 			if (!snoop_ask_or_remove(net, key, answer))
@@ -540,20 +605,18 @@ static struct snoop_port *snoop_ask_port(struct net *net,
 			return NULL;
 
 		if (!snoop_port_check(port, now))
-			goto put;
-		*generation = READ_ONCE(port->generation);
-		if (!snoop_ask_or_remove(net, key, answer))
-			goto put;
-		if (answer->climb == port->climb)
-			return port;
-
-		climb = answer->climb;
-		snoop_port_put(port);
+			break;
+		if (!(READ_ONCE(port->block) & NF_SNOOP_GONE)) {
+			if (!snoop_ask_or_remove(net, key, answer))
+				break;
+			if (answer->climb == port->climb)
+				return port;
+			climb = answer->climb;
+		}
+		if (tries < 2)
+			snoop_port_put(port);
 	}
 
-	return NULL;
-
-put:
 	snoop_port_put(port);
 	return NULL;
 }
@@ -573,22 +636,21 @@ struct snoop_entry *snoop_pull(struct net *net,
 	struct snoop_entry *entry = NULL;
 	struct snoop_answer answer;
 	struct snoop_port *port = NULL;
-	u32 generation, climb = 0;
+	u32 climb = 0;
 
 	key.flags = 0;
 	if (snoop_key_is_valid(&key)) {
 		entry = snoop_entry_find(net, &key, snoop_bucket(net, &key));
 		if (entry)
 			climb = entry->port->climb;
-		port = snoop_ask_port(net, &key, climb, now, &answer,
-				      &generation);
+		port = snoop_ask_port(net, &key, climb, now, &answer);
 	}
 	if (!port) {
 		snoop_count_stat(net, SNOOP_STAT_miss);
 		return NULL;
 	}
 
-	entry = snoop_entry_update(net, &key, &answer, port, generation, now);
+	entry = snoop_entry_update(net, &key, &answer, port, now);
 	snoop_port_put(port);
 
 	return entry;
@@ -596,37 +658,37 @@ struct snoop_entry *snoop_pull(struct net *net,
 
 /* --- lookup -------------------------------------------------------------- */
 
-static void snoop_count_packet(struct snoop_entry *entry, u32 len, u32 block)
+static __always_inline void snoop_count_packet(struct snoop_entry *entry,
+					       u32 len, u32 block)
 {
+	struct nf_conn_counter *counter = entry->counter;
+
 	static_assert(sizeof(atomic64_t) == sizeof(entry->value.packets));
 
 	atomic64_inc((atomic64_t *)&entry->value.packets);
 	atomic64_add(len, (atomic64_t *)&entry->value.bytes);
 
-	if (entry->counter) {
-		atomic64_inc(&entry->counter->packets);
-		atomic64_add(len, &entry->counter->bytes);
+	if (counter) {
+		atomic64_inc(&counter->packets);
+		atomic64_add(len, &counter->bytes);
 	}
 	if (unlikely(block & SNOOP_UPPERS)) {
-		snoop_passage_count(entry->net, &entry->port->passage, len,
+		snoop_passage_count(snoop_entry_net(entry), &entry->port->passage, len,
 				    false);
-		snoop_passage_count(entry->net, &entry->hop->passage, len,
+		snoop_passage_count(snoop_entry_net(entry), &entry->hop->passage, len,
 				    true);
 	}
 }
 
-static u32 snoop_entry_block(const struct snoop_entry *entry)
-{
-	return READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
-}
-
-/* @block: snoop_entry_block() */
-static const struct nf_flowmap_value *
+/* @block: the entry's */
+static __always_inline const struct nf_flowmap_value *
 snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key,
 		u32 block)
 {
-	if (key->len - 1 < entry->value.mtu)
-		snoop_count_packet(entry, key->len, block);
+	u32 len = key->len;
+
+	if (len - 1 < entry->value.mtu)
+		snoop_count_packet(entry, len, block);
 
 	return &entry->value;
 }
@@ -658,12 +720,30 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	if (!entry)
 		return NULL;
 
-	block = snoop_entry_block(entry);
+	block = READ_ONCE(entry->block);
 	stack = block & door;
 	if (stack) {
 		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(stack));
 		return NULL;
 	}
+
+	return snoop_entry_use(entry, key, block);
+}
+
+/* The first packet of an entry in a jiffy. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		   struct snoop_entry *entry, u32 now)
+{
+	u32 block;
+
+	if (!snoop_entry_check_quickly(entry, now,
+				       key->len - 1 < entry->value.mtu))
+		return snoop_lookup_slowly(net, key, door, entry, now);
+
+	block = READ_ONCE(entry->block);
+	if (unlikely(block & door))
+		return snoop_lookup_slowly(net, key, door, entry, now);
 
 	return snoop_entry_use(entry, key, block);
 }
@@ -681,7 +761,6 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 	struct nf_flowmap_key key = *packet;
 	struct snoop_answer answer;
 	struct snoop_port *port;
-	u32 generation;
 
 	if (irqs_disabled() || !snoop_key_is_valid(&key))
 		return NULL;
@@ -689,7 +768,7 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 	key.flags = 0;
 	local_bh_disable();
 	rcu_read_lock();
-	port = snoop_ask_port(net, &key, 0, jiffies, &answer, &generation);
+	port = snoop_ask_port(net, &key, 0, jiffies, &answer);
 	if (!port)
 		goto out;
 
@@ -704,6 +783,41 @@ out:
 	local_bh_enable();
 
 	return NULL;
+}
+
+static __always_inline const struct nf_flowmap_value *
+snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
+	     u8 l3proto)
+{
+	struct snoop_entry *entry;
+	u32 now = jiffies, block;
+
+	if (unlikely(key->flags)) {
+		if (key->flags != NF_FLOWMAP_KEY_FRAGS)
+			return snoop_end(net, key, door);
+		door |= NF_SNOOP_OUT_FRAGS;
+	}
+
+	entry = snoop_entry_find_in(net, key,
+				    snoop_bucket_of(net, key, l3proto),
+				    l3proto);
+	if (unlikely(!entry))
+		return snoop_lookup_slowly(net, key, door, NULL, now);
+	/* pairs with the release in snoop_entry_is_checked() */
+	if (unlikely(smp_load_acquire(&entry->checked) != now))
+		return snoop_lookup_again(net, key, door, entry, now);
+	block = READ_ONCE(entry->block);
+	if (unlikely(block & door))
+		return snoop_lookup_slowly(net, key, door, entry, now);
+
+	return snoop_entry_use(entry, key, block);
+}
+
+/* Apart, so that IPv4 does not pay for the registers that this takes. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_ipv6(struct net *net, const struct nf_flowmap_key *key, u32 door)
+{
+	return snoop_lookup(net, key, door, AF_INET6);
 }
 
 /**
@@ -727,27 +841,13 @@ const struct nf_flowmap_value *
 nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 		     u32 door)
 {
-	struct snoop_entry *entry;
-	u32 now = jiffies, block;
-
 	RCU_LOCKDEP_WARN(!rcu_read_lock_bh_held() && !rcu_read_lock_held(),
 			 "lookup outside RCU");
 
-	if (unlikely(key->flags)) {
-		if (key->flags != NF_FLOWMAP_KEY_FRAGS)
-			return snoop_end(net, key, door);
-		door |= NF_SNOOP_OUT_FRAGS;
-	}
+	if (key->l3proto != AF_INET)
+		return snoop_lookup_ipv6(net, key, door);
 
-	entry = snoop_entry_find(net, key, snoop_bucket(net, key));
-	if (unlikely(!entry || READ_ONCE(entry->checked) != now))
-		return snoop_lookup_slowly(net, key, door, entry, now);
-
-	block = snoop_entry_block(entry);
-	if (unlikely(block & door))
-		return snoop_lookup_slowly(net, key, door, entry, now);
-
-	return snoop_entry_use(entry, key, block);
+	return snoop_lookup(net, key, door, AF_INET);
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_lookup);
 
@@ -824,7 +924,7 @@ err_stats:
 
 static bool snoop_entry_net_is_ending(const struct snoop_entry *entry)
 {
-	return snoop_net(entry->net)->ending;
+	return snoop_net(snoop_entry_net(entry))->ending;
 }
 
 /*
@@ -865,6 +965,7 @@ static int __init snoop_table_init(void)
 
 	snoop_table.bits = max_t(unsigned int, order_base_2(snoop_max_entries),
 				 SNOOP_REGION_BITS);
+	snoop_table.shift = 64 - snoop_table.bits;
 	get_random_bytes(snoop_table.secret, sizeof(snoop_table.secret));
 
 	snoop_table.regions = kcalloc(1 << SNOOP_REGION_BITS,

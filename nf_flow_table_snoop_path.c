@@ -151,10 +151,10 @@ static void snoop_port_scan(struct snoop_port *port)
 	if (port->climb)
 		block |= SNOOP_UPPERS;
 out:
-	if (signature != port->signature) {
+	if (!port->signature)
 		port->signature = signature;
-		WRITE_ONCE(port->generation, port->generation + 1);
-	}
+	else if (port->signature != signature)
+		block |= NF_SNOOP_GONE;
 	WRITE_ONCE(port->block, block);
 }
 
@@ -175,7 +175,8 @@ bool snoop_port_check(struct snoop_port *port, u32 now)
 	if (!spin_trylock(&port->lock))
 		return now - checked <= 1;
 
-	snoop_port_scan(port);
+	if (!(port->block & NF_SNOOP_GONE))
+		snoop_port_scan(port);
 	smp_store_release(&port->checked, now); /* pairs with the acquire above */
 	spin_unlock(&port->lock);
 
@@ -207,6 +208,7 @@ struct snoop_port *snoop_port_find(const struct net *net,
 	hash_for_each_possible_rcu(snoop_ports, port, node,
 				   snoop_port_hash(net, key->ifindex))
 		if (snoop_port_is(port, net, key, climb) &&
+		    !(READ_ONCE(port->block) & NF_SNOOP_GONE) &&
 		    refcount_inc_not_zero(&port->refs))
 			return port;
 
@@ -225,8 +227,6 @@ void snoop_port_put(struct snoop_port *port)
 }
 
 /*
- * A fresh port keeps packets on the stack until it has been scanned.
- *
  * Context: BH disabled, RCU read lock.
  * Return: the port with a reference for the caller; NULL without memory.
  */

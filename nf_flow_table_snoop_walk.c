@@ -13,7 +13,7 @@ static struct snoop_entry *snoop_entry_from(const struct net *net,
 	entry = hlist_entry_safe(rcu_dereference(*link), struct snoop_entry,
 				 node);
 	hlist_for_each_entry_from_rcu(entry, node)
-		if (entry->net == net)
+		if (snoop_entry_net(entry) == net)
 			return entry;
 
 	return NULL;
@@ -80,7 +80,7 @@ EXPORT_SYMBOL_GPL(nf_flow_snoop_delete);
 
 static bool snoop_entry_is_above_limit(const struct snoop_entry *entry)
 {
-	const struct snoop_net *sn = snoop_net(entry->net);
+	const struct snoop_net *sn = snoop_net(snoop_entry_net(entry));
 
 	return atomic_read(&sn->used) > READ_ONCE(sn->limit);
 }

@@ -3,7 +3,6 @@
 #ifndef _NF_FLOW_TABLE_SNOOP_INTERNAL_H
 #define _NF_FLOW_TABLE_SNOOP_INTERNAL_H
 
-#include <linux/hash.h>
 #include <linux/if_ether.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
@@ -82,9 +81,9 @@ struct snoop_passage {
 
 /*
  * Receiving devices: which flowtables are bound to them, and what runs before
- * those.  @generation changes with the former.  Packets that come in at
- * @ifindex with the tags of @encap climb to as many upper devices as @climb says;
- * where that is 0, @encap does not matter and is zero.
+ * those.  When the former change, the port is NF_SNOOP_GONE, and stays so.
+ * Packets that come in at @ifindex with the tags of @encap climb to as many upper
+ * devices as @climb says; where that is 0, @encap does not matter and is zero.
  */
 struct snoop_port {
 	struct hlist_node	node;
@@ -96,7 +95,6 @@ struct snoop_port {
 	spinlock_t		lock;		/* one checker at a time */
 	u32			checked;	/* jiffies, stored last */
 	u32			block;		/* enum nf_snoop_block, SNOOP_UPPERS */
-	u32			generation;
 	u64			signature;
 	struct snoop_passage	passage;
 	struct rcu_head		rcu;
@@ -171,7 +169,7 @@ static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
 
 /*
  * One direction of a flow.  What a lookup of IPv4 reads stands in the first
- * three cache lines.
+ * three cache lines, also when it checks the entry.
  *
  * What came from the key, @value but for its counters, @port, @hop, @ct,
  * @counter and @pushed do not change once the entry is in the table.  The others
@@ -180,28 +178,34 @@ static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
  */
 struct snoop_entry {
 	struct hlist_node	node;
-	struct net		*net;
 	struct nf_conn		*ct;
 	u64			head;		/* key: ifindex, protocols */
 	u64			encap;		/* key */
 	u64			ip4;		/* key: both addresses */
 	u32			ports;		/* key */
-	u32			refreshed;	/* jiffies */
+	u32			ct_timeout;
+	u32			refresh;	/* jiffies: when it is due */
+	bool			pushed;
 
 	struct nf_flowmap_value	value;
 	struct snoop_port	*port;
 	struct snoop_hop	*hop;
 	struct nf_conn_counter	*counter;	/* @ct's; NULL: not counted */
-	u32			checked;	/* jiffies */
-	u32			ct_timeout;
-	u32			generation;
-	bool			pushed;
+	u32			block;		/* enum nf_snoop_block */
+	u32			checked;	/* jiffies, stored last */
 
 	__be32			ip6[8];
 	struct rcu_head		rcu;
 } ____cacheline_aligned_in_smp;
 
 static_assert(sizeof(struct snoop_entry) <= 256);
+static_assert(offsetof(struct snoop_entry, value) == 64);
+static_assert(offsetof(struct snoop_entry, ip6) == 3 * 64);
+
+static inline struct net *snoop_entry_net(const struct snoop_entry *entry)
+{
+	return entry->port->net;
+}
 
 /* A part of the hash table. */
 struct snoop_region {
@@ -214,8 +218,8 @@ struct snoop_region {
 struct snoop_table {
 	struct hlist_head	*buckets;
 	struct snoop_region	*regions;
-	unsigned int		bits;
-	u32			secret[12];
+	unsigned int		bits, shift;	/* of a bucket; of a hash to it */
+	u64			secret[10];
 };
 
 extern struct snoop_table snoop_table;
@@ -242,32 +246,40 @@ static inline u64 snoop_next_bucket(u64 bucket)
 }
 
 /*
- * NH, a universal hash: a sum of products of words, each with a secret added;
- * hash_64() takes the upper bits.  Which tuples collide cannot be told without
- * the secret.
+ * Multilinear hashing: a sum of products of 32-bit words, each with a secret of
+ * 64 bits added, of which the upper bits are taken.  Which tuples collide cannot
+ * be told without the secret.
  */
-static inline u64 snoop_nh(u32 x, u32 y, unsigned int i)
+static inline u64 snoop_mul(u32 x, u32 y, unsigned int i)
 {
-	return (u64)(x + snoop_table.secret[i]) * (y + snoop_table.secret[i + 1]);
+	return (snoop_table.secret[i] + x) * (snoop_table.secret[i + 1] + y);
 }
 
-static inline u32 snoop_bucket(const struct net *net,
-			       const struct nf_flowmap_key *key)
+/* @l3proto is the key's; the lookup has a constant there. */
+static __always_inline unsigned long
+snoop_bucket_of(const struct net *net, const struct nf_flowmap_key *key,
+		u8 l3proto)
 {
 	const u32 *tags = (const u32 *)key->encap;
 	const u32 *ports = (const u32 *)&key->sport;
 	const u32 *addrs = (const u32 *)&key->addrs;
 	u64 hash;
 
-	hash = snoop_nh(net_hash_mix(net) + key->ifindex + tags[0] + tags[1],
-			*ports, 0) +
-	       snoop_nh(addrs[0], addrs[1], 2);
-	if (key->l3proto == AF_INET6)
-		hash += snoop_nh(addrs[2], addrs[3], 4) +
-			snoop_nh(addrs[4], addrs[5], 6) +
-			snoop_nh(addrs[6], addrs[7], 8);
+	hash = snoop_mul(net_hash_mix(net) + key->ifindex + tags[0] + tags[1],
+			 *ports, 0) +
+	       snoop_mul(addrs[0], addrs[1], 2);
+	if (l3proto != AF_INET)
+		hash += snoop_mul(addrs[2], addrs[3], 4) +
+			snoop_mul(addrs[4], addrs[5], 6) +
+			snoop_mul(addrs[6], addrs[7], 8);
 
-	return hash_64(hash, snoop_table.bits);
+	return hash >> snoop_table.shift;
+}
+
+static inline u32 snoop_bucket(const struct net *net,
+			       const struct nf_flowmap_key *key)
+{
+	return snoop_bucket_of(net, key, key->l3proto);
 }
 
 static inline u64 snoop_key_u64(const void *field)
@@ -275,32 +287,39 @@ static inline u64 snoop_key_u64(const void *field)
 	return get_unaligned((const u64 *)field);
 }
 
-static inline bool snoop_entry_matches(const struct snoop_entry *entry,
-				       const struct net *net,
-				       const struct nf_flowmap_key *key)
+static __always_inline bool
+snoop_entry_matches(const struct snoop_entry *entry, const struct net *net,
+		    const struct nf_flowmap_key *key, u8 l3proto)
 {
 	return entry->ip4 == snoop_key_u64(&key->addrs) &&
 	       entry->ports == *(const u32 *)&key->sport &&
 	       entry->head == snoop_key_u64(key) &&
 	       entry->encap == snoop_key_u64(key->encap) &&
-	       entry->net == net &&
-	       (key->l3proto == AF_INET ||
+	       snoop_entry_net(entry) == net &&
+	       (l3proto == AF_INET ||
 		!memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6)));
 }
 
 /* Context: RCU read lock. */
-static inline struct snoop_entry *
-snoop_entry_find(const struct net *net, const struct nf_flowmap_key *key,
-		 u32 bucket)
+static __always_inline struct snoop_entry *
+snoop_entry_find_in(const struct net *net, const struct nf_flowmap_key *key,
+		    unsigned long bucket, u8 l3proto)
 {
 	struct snoop_entry *entry;
 
 	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node,
 				 rcu_read_lock_bh_held() || rcu_read_lock_held())
-		if (snoop_entry_matches(entry, net, key))
+		if (snoop_entry_matches(entry, net, key, l3proto))
 			return entry;
 
 	return NULL;
+}
+
+static inline struct snoop_entry *
+snoop_entry_find(const struct net *net, const struct nf_flowmap_key *key,
+		 u32 bucket)
+{
+	return snoop_entry_find_in(net, key, bucket, key->l3proto);
 }
 
 /* nf_flow_table_snoop.c */
