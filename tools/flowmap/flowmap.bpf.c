@@ -24,7 +24,11 @@
 
 #define IP_OFFSET_AND_MF	0x3fff
 
+/* The shortest that could be forwarded. */
+#define FRAME_MIN	(ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
+
 #define VLAN_HLEN		4
+#define TAGGED_HLEN		(ETH_HLEN + VLAN_HLEN)
 #define PPPOE_SES_HLEN		8
 #define PPP_PROTO_LEN		2
 #define PPP_IP			0x21
@@ -78,12 +82,15 @@ static __always_inline void copy2(void *to, const void *from)
 	*(__u16 *)to = *(const __u16 *)from;
 }
 
-/* Add @delta to the complement of @check; see struct nf_flowmap_value. */
-static __always_inline __u16 csum_apply(__u16 check, __u16 delta)
+/*
+ * Add @delta to the complement of @check, which is to subtract it from @check
+ * itself; see struct nf_flowmap_value.  In ones' complement a borrow is one more.
+ */
+static __always_inline __u64 csum_apply(__u64 check, __u64 delta)
 {
-	__u32 sum = (__u16)~check + delta;
+	__u64 diff = check - delta;
 
-	return ~(sum + (sum >> 16));
+	return diff - (diff >> 63);
 }
 
 static __always_inline void nat_l4(void *l4, __u8 proto,
@@ -96,25 +103,52 @@ static __always_inline void nat_l4(void *l4, __u8 proto,
 	if (proto == IPPROTO_TCP)
 		tcp->check = csum_apply(tcp->check, value->l4_delta);
 	else if (udp->check)
+		/* not 0 before: nor is it now, or all of it is */
 		udp->check = csum_apply(udp->check, value->l4_delta) ?: 0xffff;
 }
 
-/* Return: the reason to leave the packet to the stack, FLOWMAP_FORWARDED for none. */
-static __always_inline enum flowmap_reason
-check_l4(const void *ip, __u32 size, const void *end, __u8 ttl)
+/* Apart, so that the reason is no business of a packet that is forwarded. */
+static __noinline int leave(enum flowmap_reason reason)
 {
-	if (ip + size > end)
-		return FLOWMAP_TRUNCATED;
-	if (ttl <= 1)
-		return FLOWMAP_TTL;
+	struct flowmap_stats *stats;
+	__u32 zero = 0;
 
-	return FLOWMAP_FORWARDED;
+	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
+	if (stats && reason < FLOWMAP_REASON_MAX)
+		stats->count[reason]++;
+
+	return XDP_PASS;
 }
 
-/* Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED with @value set. */
-static __always_inline enum flowmap_reason
+static __always_inline int send(const struct nf_flowmap_value *value)
+{
+	struct flowmap_stats *stats;
+	__u32 zero = 0;
+
+	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
+	if (stats)
+		stats->count[FLOWMAP_FORWARDED]++;
+
+	return bpf_redirect(value->ifindex, 0);
+}
+
+/*
+ * Does the frame end within @size bytes from @ip on?  FRAME_MIN has been compared
+ * already, for which @offset has to be a constant.
+ */
+static __always_inline bool is_short(const void *ip, __u32 size, const void *end,
+				     __u32 offset)
+{
+	if (__builtin_constant_p(offset) && offset + size <= FRAME_MIN)
+		return false;
+
+	return ip + size > end;
+}
+
+static __always_inline const struct nf_flowmap_value *
 look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
-	const void *l4, __u32 offset, const struct nf_flowmap_value **value)
+	__u8 family, const struct nf_flowmap_encap *encap, const void *l4,
+	__u8 proto, __u32 offset)
 {
 	const void *data = (void *)(long)ctx->data;
 	const void *end = (void *)(long)ctx->data_end;
@@ -122,23 +156,22 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	const struct tcphdr *tcp = l4;
 
 	key->ifindex = ctx->ingress_ifindex;
-	copy4(&key->sport, l4);
-	key->len = len - offset;
+	key->l3proto = family;
+	key->l4proto = proto;
+	key->flags = 0;
 	if (door == DOOR_MAP && end - data != len)
 		key->flags = NF_FLOWMAP_KEY_FRAGS;
-	if (key->l4proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
+	if (proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
 		key->flags |= NF_FLOWMAP_KEY_END;
+	copy8(key->encap, encap);
+	copy4(&key->sport, l4);
+	key->len = len - offset;
 
 	if (door == DOOR_MAP)
-		*value = bpf_map_lookup_elem(&flowmap_flows, key);
-	else
-		*value = (const void *)bpf_xdp_flowmap_lookup(ctx, key,
-							      sizeof(*key),
-							      sizeof(**value));
-	if (!*value)
-		return key->flags & NF_FLOWMAP_KEY_END ? FLOWMAP_TCP_END : FLOWMAP_NO_FLOW;
+		return bpf_map_lookup_elem(&flowmap_flows, key);
 
-	return key->len > (*value)->mtu ? FLOWMAP_MTU : FLOWMAP_FORWARDED;
+	return (const void *)bpf_xdp_flowmap_lookup(ctx, key, sizeof(*key),
+						    sizeof(struct nf_flowmap_value));
 }
 
 /*
@@ -182,7 +215,17 @@ static __always_inline void *write_l2(struct xdp_md *ctx, void *ip,
 	__u32 l2_len = value->l2_len;
 	void *data = ip - offset, *end;
 
-	if (l2_len != offset || l2_len != ETH_HLEN) {
+	if (l2_len == ETH_HLEN) {
+		if (offset != ETH_HLEN) {
+			if (bpf_xdp_adjust_head(ctx, offset - ETH_HLEN))
+				return NULL;
+			data = (void *)(long)ctx->data;
+			end = (void *)(long)ctx->data_end;
+			ip = data + ETH_HLEN;
+			if (ip + size > end)
+				return NULL;
+		}
+	} else {
 		if (l2_len < ETH_HLEN || l2_len > L2_LEN_MAX ||
 		    (l2_len != offset &&
 		     bpf_xdp_adjust_head(ctx, (int)offset - (int)l2_len)))
@@ -193,8 +236,7 @@ static __always_inline void *write_l2(struct xdp_md *ctx, void *ip,
 		ip = data + l2_len;
 		if (data + L2_LEN_MAX > end || ip + size > end)
 			return NULL;
-		if (l2_len != ETH_HLEN)
-			write_encap(data, l2_len, key->len, value);
+		write_encap(data, l2_len, key->len, value);
 	}
 
 	copy8(data, value->l2);
@@ -204,31 +246,36 @@ static __always_inline void *write_l2(struct xdp_md *ctx, void *ip,
 	return ip;
 }
 
-static __always_inline enum flowmap_reason
-forward_ipv4(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
-	     struct iphdr *ip, __u32 offset, void *end, __u8 proto,
-	     __u32 *ifindex)
+static __always_inline int
+forward_ipv4(struct xdp_md *ctx, enum door door,
+	     const struct nf_flowmap_encap *encap, struct iphdr *ip,
+	     __u32 offset, void *end, __u8 proto)
 {
 	const __u32 size = sizeof(*ip) + (proto == IPPROTO_TCP ?
 					  sizeof(struct tcphdr) :
 					  sizeof(struct udphdr));
 	const struct nf_flowmap_value *value;
-	enum flowmap_reason reason;
+	struct nf_flowmap_key key;
 
-	reason = check_l4(ip, size, end, ip->ttl);
-	if (reason)
-		return reason;
+	if (is_short(ip, size, end, offset))
+		return leave(FLOWMAP_TRUNCATED);
+	if (ip->ttl <= 1)
+		return leave(FLOWMAP_TTL);
 
-	key->l3proto = AF_INET;
-	key->l4proto = proto;
-	copy8(&key->addrs.ip4, &ip->saddr);
-	reason = look_up(ctx, door, key, ip + 1, offset, &value);
-	if (reason)
-		return reason;
+	copy8(&key.addrs.ip4, &ip->saddr);
+	*(__u64 *)&key.addrs.ip6.saddr[2] = 0;
+	*(__u64 *)&key.addrs.ip6.daddr[0] = 0;
+	*(__u64 *)&key.addrs.ip6.daddr[2] = 0;
+	value = look_up(ctx, door, &key, AF_INET, encap, ip + 1, proto, offset);
+	if (!value)
+		return leave(key.flags & NF_FLOWMAP_KEY_END ?
+			     FLOWMAP_TCP_END : FLOWMAP_NO_FLOW);
+	if (key.len > value->mtu)
+		return leave(FLOWMAP_MTU);
 
-	ip = write_l2(ctx, ip, offset, size, key, value);
+	ip = write_l2(ctx, ip, offset, size, &key, value);
 	if (!ip)
-		return FLOWMAP_HEADROOM;
+		return leave(FLOWMAP_HEADROOM);
 
 	ip->ttl--;
 	ip->check = csum_apply(ip->check, value->l3_delta);
@@ -236,9 +283,8 @@ forward_ipv4(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 		copy8(&ip->saddr, &value->addrs.ip4);
 		nat_l4(ip + 1, proto, value);
 	}
-	*ifindex = value->ifindex;
 
-	return FLOWMAP_FORWARDED;
+	return send(value);
 }
 
 static __always_inline void copy_ipv6_addrs(void *to, const void *from)
@@ -249,77 +295,76 @@ static __always_inline void copy_ipv6_addrs(void *to, const void *from)
 	copy8(to + 24, from + 24);
 }
 
-static __always_inline enum flowmap_reason
-forward_ipv6(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
-	     struct ipv6hdr *ip, __u32 offset, void *end, __u8 proto,
-	     __u32 *ifindex)
+static __always_inline int
+forward_ipv6(struct xdp_md *ctx, enum door door,
+	     const struct nf_flowmap_encap *encap, struct ipv6hdr *ip,
+	     __u32 offset, void *end, __u8 proto)
 {
 	const __u32 size = sizeof(*ip) + (proto == IPPROTO_TCP ?
 					  sizeof(struct tcphdr) :
 					  sizeof(struct udphdr));
 	const struct nf_flowmap_value *value;
-	enum flowmap_reason reason;
+	struct nf_flowmap_key key;
 
-	reason = check_l4(ip, size, end, ip->hop_limit);
-	if (reason)
-		return reason;
+	if (is_short(ip, size, end, offset))
+		return leave(FLOWMAP_TRUNCATED);
+	if (ip->hop_limit <= 1)
+		return leave(FLOWMAP_TTL);
 
-	key->l3proto = AF_INET6;
-	key->l4proto = proto;
-	copy_ipv6_addrs(&key->addrs.ip6, &ip->saddr);
-	reason = look_up(ctx, door, key, ip + 1, offset, &value);
-	if (reason)
-		return reason;
+	copy_ipv6_addrs(&key.addrs.ip6, &ip->saddr);
+	value = look_up(ctx, door, &key, AF_INET6, encap, ip + 1, proto, offset);
+	if (!value)
+		return leave(key.flags & NF_FLOWMAP_KEY_END ?
+			     FLOWMAP_TCP_END : FLOWMAP_NO_FLOW);
+	if (key.len > value->mtu)
+		return leave(FLOWMAP_MTU);
 
-	ip = write_l2(ctx, ip, offset, size, key, value);
+	ip = write_l2(ctx, ip, offset, size, &key, value);
 	if (!ip)
-		return FLOWMAP_HEADROOM;
+		return leave(FLOWMAP_HEADROOM);
 
 	ip->hop_limit--;
 	if (value->flags & NF_FLOWMAP_F_NAT) {
 		copy_ipv6_addrs(&ip->saddr, &value->addrs.ip6);
 		nat_l4(ip + 1, proto, value);
 	}
-	*ifindex = value->ifindex;
 
-	return FLOWMAP_FORWARDED;
+	return send(value);
 }
 
 /* The verifier follows TCP and UDP apart, each with its own length. */
-static __always_inline enum flowmap_reason
-do_ipv4(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
-	struct iphdr *ip, __u32 offset, void *end, __u32 *ifindex)
+static __always_inline int
+do_ipv4(struct xdp_md *ctx, enum door door,
+	const struct nf_flowmap_encap *encap, struct iphdr *ip, __u32 offset,
+	void *end)
 {
-	if ((void *)(ip + 1) > end)
-		return FLOWMAP_TRUNCATED;
+	if (is_short(ip, sizeof(*ip), end, offset))
+		return leave(FLOWMAP_TRUNCATED);
 	if (ip->ihl != 5)
-		return FLOWMAP_OPTIONS;
+		return leave(FLOWMAP_OPTIONS);
 	if (ip->frag_off & bpf_htons(IP_OFFSET_AND_MF))
-		return FLOWMAP_FRAGMENT;
-	if (ip->protocol == IPPROTO_TCP)
-		return forward_ipv4(ctx, door, key, ip, offset, end,
-				    IPPROTO_TCP, ifindex);
+		return leave(FLOWMAP_FRAGMENT);
 	if (ip->protocol == IPPROTO_UDP)
-		return forward_ipv4(ctx, door, key, ip, offset, end,
-				    IPPROTO_UDP, ifindex);
+		return forward_ipv4(ctx, door, encap, ip, offset, end, IPPROTO_UDP);
+	if (ip->protocol == IPPROTO_TCP)
+		return forward_ipv4(ctx, door, encap, ip, offset, end, IPPROTO_TCP);
 
-	return FLOWMAP_PROTOCOL;
+	return leave(FLOWMAP_PROTOCOL);
 }
 
-static __always_inline enum flowmap_reason
-do_ipv6(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
-	struct ipv6hdr *ip, __u32 offset, void *end, __u32 *ifindex)
+static __always_inline int
+do_ipv6(struct xdp_md *ctx, enum door door,
+	const struct nf_flowmap_encap *encap, struct ipv6hdr *ip, __u32 offset,
+	void *end)
 {
-	if ((void *)(ip + 1) > end)
-		return FLOWMAP_TRUNCATED;
-	if (ip->nexthdr == IPPROTO_TCP)
-		return forward_ipv6(ctx, door, key, ip, offset, end,
-				    IPPROTO_TCP, ifindex);
+	if (is_short(ip, sizeof(*ip), end, offset))
+		return leave(FLOWMAP_TRUNCATED);
 	if (ip->nexthdr == IPPROTO_UDP)
-		return forward_ipv6(ctx, door, key, ip, offset, end,
-				    IPPROTO_UDP, ifindex);
+		return forward_ipv6(ctx, door, encap, ip, offset, end, IPPROTO_UDP);
+	if (ip->nexthdr == IPPROTO_TCP)
+		return forward_ipv6(ctx, door, encap, ip, offset, end, IPPROTO_TCP);
 
-	return FLOWMAP_PROTOCOL;
+	return leave(FLOWMAP_PROTOCOL);
 }
 
 static __always_inline bool is_ip(__be16 proto)
@@ -371,25 +416,25 @@ static __always_inline bool read_pppoe(const void *data, __u32 offset,
  */
 static __always_inline __u32 read_encap(const void *data, const void *end,
 					__be16 *proto,
-					struct nf_flowmap_key *key)
+					struct nf_flowmap_encap *encap)
 {
 	__u32 offset = ETH_HLEN;
 
 	if (*proto == bpf_htons(ETH_P_PPP_SES)) {
-		if (!read_pppoe(data, offset, end, proto, &key->encap[0]))
+		if (!read_pppoe(data, offset, end, proto, &encap[0]))
 			return 0;
 		offset += PPPOE_SES_HLEN;
 	} else if (*proto == bpf_htons(ETH_P_8021Q) ||
 		   *proto == bpf_htons(ETH_P_8021AD)) {
-		if (!read_tag(data, offset, end, proto, &key->encap[0]))
+		if (!read_tag(data, offset, end, proto, &encap[0]))
 			return 0;
 		offset += VLAN_HLEN;
 		if (*proto == bpf_htons(ETH_P_8021Q)) {
-			if (!read_tag(data, offset, end, proto, &key->encap[1]))
+			if (!read_tag(data, offset, end, proto, &encap[1]))
 				return 0;
 			offset += VLAN_HLEN;
 		} else if (*proto == bpf_htons(ETH_P_PPP_SES)) {
-			if (!read_pppoe(data, offset, end, proto, &key->encap[1]))
+			if (!read_pppoe(data, offset, end, proto, &encap[1]))
 				return 0;
 			offset += PPPOE_SES_HLEN;
 		}
@@ -398,49 +443,48 @@ static __always_inline __u32 read_encap(const void *data, const void *end,
 	return is_ip(*proto) ? offset : 0;
 }
 
-/*
- * Rewrite the packet and set @ifindex, or touch nothing.
- * Return: the reason to leave the packet to the stack, or FLOWMAP_FORWARDED.
- */
-static __always_inline enum flowmap_reason forward(struct xdp_md *ctx,
-						   enum door door,
-						   __u32 *ifindex)
+/* Rewrite the packet and send it, or touch nothing. */
+static __always_inline int run(struct xdp_md *ctx, enum door door)
 {
 	void *end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
-	struct nf_flowmap_key key = {};
-	__u32 offset = ETH_HLEN;
+	struct nf_flowmap_encap encap[NF_FLOWMAP_ENCAP_MAX] = {};
+	__u32 offset, type;
 	__be16 proto;
 
-	if (data + ETH_HLEN > end)
-		return FLOWMAP_TRUNCATED;
+	if (data + FRAME_MIN > end)
+		return leave(FLOWMAP_TRUNCATED);
 
-	proto = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
-	if (!is_ip(proto)) {
-		offset = read_encap(data, end, &proto, &key);
-		if (!offset)
-			return FLOWMAP_NOT_IP;
+	/* Most have no tag, or one, and those the compiler treats apart. */
+	type = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
+	if (type == bpf_htons(ETH_P_IP))
+		return do_ipv4(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
+	barrier_var(type);	/* or the compiler makes a search of it */
+	if (type == bpf_htons(ETH_P_IPV6))
+		return do_ipv6(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
+	barrier_var(type);
+	if (type == bpf_htons(ETH_P_8021Q)) {
+		const __be16 *tag = data + ETH_HLEN;
+
+		encap[0].id = bpf_ntohs(tag[0]);
+		encap[0].proto = type;
+		if (tag[1] == bpf_htons(ETH_P_IP))
+			return do_ipv4(ctx, door, encap, data + TAGGED_HLEN,
+				       TAGGED_HLEN, end);
+		if (tag[1] == bpf_htons(ETH_P_IPV6))
+			return do_ipv6(ctx, door, encap, data + TAGGED_HLEN,
+				       TAGGED_HLEN, end);
 	}
+	barrier_var(type);
+
+	proto = type;
+	offset = read_encap(data, end, &proto, encap);
+	if (!offset)
+		return leave(FLOWMAP_NOT_IP);
 	if (proto == bpf_htons(ETH_P_IP))
-		return do_ipv4(ctx, door, &key, data + offset, offset, end,
-			       ifindex);
+		return do_ipv4(ctx, door, encap, data + offset, offset, end);
 
-	return do_ipv6(ctx, door, &key, data + offset, offset, end, ifindex);
-}
-
-static __always_inline int run(struct xdp_md *ctx, enum door door)
-{
-	struct flowmap_stats *stats;
-	enum flowmap_reason reason;
-	__u32 ifindex, zero = 0;
-
-	reason = forward(ctx, door, &ifindex);
-
-	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
-	if (stats && reason < FLOWMAP_REASON_MAX)
-		stats->count[reason]++;
-
-	return reason == FLOWMAP_FORWARDED ? bpf_redirect(ifindex, 0) : XDP_PASS;
+	return do_ipv6(ctx, door, encap, data + offset, offset, end);
 }
 
 SEC("xdp.frags")
