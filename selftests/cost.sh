@@ -29,5 +29,5 @@ done
 check "kfunc, above the floor" $((cost[kfunc] - cost[floor])) -le $bound
 check "and a lookup is not for nothing" $((cost[kfunc] - cost[floor])) -gt 0
 [ -z "${cost[map]-}" ] ||
-	check "map, above the floor" $((cost[map] - cost[floor])) -le $((cost[kfunc] - cost[floor] + 10))
+	check "map, above the floor" $((cost[map] - cost[floor])) -le $((cost[kfunc] - cost[floor]))
 check "flowtable, above the floor" $((cost[flowtable] - cost[floor])) -gt $((cost[kfunc] - cost[floor]))

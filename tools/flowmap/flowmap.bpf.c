@@ -152,18 +152,26 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 {
 	const void *data = (void *)(long)ctx->data;
 	const void *end = (void *)(long)ctx->data_end;
-	__u32 len = bpf_xdp_get_buff_len(ctx);
 	const struct tcphdr *tcp = l4;
+	__u32 len;
 
+	copy8(key->encap, encap);
+	len = bpf_xdp_get_buff_len(ctx);
 	key->ifindex = ctx->ingress_ifindex;
 	key->l3proto = family;
 	key->l4proto = proto;
 	key->flags = 0;
-	if (door == DOOR_MAP && end - data != len)
-		key->flags = NF_FLOWMAP_KEY_FRAGS;
+	if (door == DOOR_MAP) {
+		__u64 linear = end - data;
+
+		barrier_var(linear);	/* the verifier subtracts 64 bits */
+		if ((__u32)linear != len) {
+			barrier();	/* or each frame computes the flag */
+			key->flags = NF_FLOWMAP_KEY_FRAGS;
+		}
+	}
 	if (proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
 		key->flags |= NF_FLOWMAP_KEY_END;
-	copy8(key->encap, encap);
 	copy4(&key->sport, l4);
 	key->len = len - offset;
 
