@@ -137,8 +137,10 @@ static void flowtable_lookup(u32 i)
 	of = container_of(found, struct flow_offload,
 			  tuplehash[found->tuple.dir]);
 	other = &of->tuplehash[!found->tuple.dir].tuple;
-	sink += of->flags + found->tuple.mtu + other->src_v4.s_addr +
-		other->dst_v4.s_addr + other->src_port + other->dst_port;
+	sink += of->flags + found->tuple.mtu +
+		(__force u32)other->src_v4.s_addr +
+		(__force u32)other->dst_v4.s_addr +
+		(__force u16)other->src_port + (__force u16)other->dst_port;
 }
 
 static void flowtable_delete(u32 i)
@@ -149,8 +151,9 @@ static void flowtable_delete(u32 i)
 static void value_read(const struct nf_flowmap_value *value)
 {
 	sink += value->flags + value->mtu + value->l2[0] + value->l4_delta +
-		value->addrs.ip4.saddr + value->addrs.ip4.daddr +
-		value->sport + value->dport;
+		(__force u32)value->addrs.ip4.saddr +
+		(__force u32)value->addrs.ip4.daddr +
+		(__force u16)value->sport + (__force u16)value->dport;
 }
 
 static void snoop_lookup(u32 i)
