@@ -672,12 +672,9 @@ static __always_inline void snoop_count_packet(struct snoop_entry *entry,
 		atomic64_inc(&counter->packets);
 		atomic64_add(len, &counter->bytes);
 	}
-	if (unlikely(block & SNOOP_UPPERS)) {
-		snoop_passage_count(snoop_entry_net(entry), &entry->port->passage, len,
-				    false);
-		snoop_passage_count(snoop_entry_net(entry), &entry->hop->passage, len,
-				    true);
-	}
+	if (unlikely(block & SNOOP_UPPERS))
+		snoop_uppers_count(&entry->port->passage, &entry->hop->passage,
+				   len);
 }
 
 /* @block: the entry's */
@@ -1016,7 +1013,6 @@ static int __init snoop_init(void)
 	if (err)
 		return err;
 
-	snoop_path_init();
 	err = snoop_hook_init();
 	if (err)
 		goto err_table;
@@ -1029,19 +1025,19 @@ static int __init snoop_init(void)
 	if (err)
 		goto err_bridge;
 
-	err = snoop_allow_init();
+	err = snoop_path_init();
 	if (err)
 		goto err_net;
 
 	err = snoop_push_init();
 	if (err)
-		goto err_allow;
+		goto err_path;
 
 	queue_delayed_work(system_power_efficient_wq, &snoop_gc_work, HZ);
 	return 0;
 
-err_allow:
-	snoop_allow_exit();
+err_path:
+	snoop_path_exit();
 err_net:
 	unregister_pernet_subsys(&snoop_net_ops);
 err_bridge:
@@ -1058,7 +1054,7 @@ static void __exit snoop_exit(void)
 {
 	snoop_push_exit();
 	cancel_delayed_work_sync(&snoop_gc_work);
-	snoop_allow_exit();
+	snoop_path_exit();
 	unregister_pernet_subsys(&snoop_net_ops);
 	snoop_bridge_exit();
 	snoop_hook_exit();

@@ -75,20 +75,11 @@ static int snoop_allow_write(struct file *file, char *buf, size_t size)
 	return snoop_allow_set(net, word + 1, *word == '+');
 }
 
-static int snoop_allow_event(struct notifier_block *nb, unsigned long event,
-			     void *ptr)
+/* @dev goes, and another can have its number. */
+void snoop_allow_forget(const struct net_device *dev)
 {
-	const struct net_device *dev = netdev_notifier_info_to_dev(ptr);
-
-	if (event == NETDEV_UNREGISTER)
-		xa_erase(&snoop_net(dev_net(dev))->allowed, dev->ifindex);
-
-	return NOTIFY_DONE;
+	xa_erase(&snoop_net(dev_net(dev))->allowed, dev->ifindex);
 }
-
-static struct notifier_block snoop_allow_notifier = {
-	.notifier_call	= snoop_allow_event,
-};
 
 int snoop_allow_net_init(struct net *net)
 {
@@ -104,14 +95,4 @@ void snoop_allow_net_exit(struct net *net)
 {
 	remove_proc_entry(SNOOP_ALLOW_NAME, net->proc_net);
 	xa_destroy(&snoop_net(net)->allowed);
-}
-
-int snoop_allow_init(void)
-{
-	return register_netdevice_notifier(&snoop_allow_notifier);
-}
-
-void snoop_allow_exit(void)
-{
-	unregister_netdevice_notifier(&snoop_allow_notifier);
 }

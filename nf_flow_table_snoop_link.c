@@ -160,7 +160,7 @@ struct net_device *snoop_below(struct net_device *dev, struct snoop_way *way)
 		return NULL;
 
 	upper = &way->upper[way->uppers++];
-	upper->ifindex = dev->ifindex;
+	upper->dev = dev;
 	if (netif_is_bridge_master(dev))
 		return snoop_bridge_below(dev, way, upper);
 	if (!is_vlan_dev(dev))
@@ -241,45 +241,59 @@ static void snoop_tstats_count(const struct net_device *dev, u32 len)
 	u64_stats_update_end(&tstats->syncp);
 }
 
-/* A packet passes an upper device, which is looked up since nothing holds it. */
-static void snoop_upper_count(struct net *net, const struct snoop_upper *upper,
-			      u32 len, bool tx)
+/*
+ * A packet of @len bytes from IP on passes upper devices.  Of those above the
+ * device that received it VLAN devices alone count.
+ */
+void snoop_uppers_count(const struct snoop_passage *rx,
+			const struct snoop_passage *tx, u32 len)
 {
-	struct net_device *dev;
+	const struct snoop_upper *upper;
+	const struct net_device *dev;
 
-	dev = dev_get_by_index_rcu(net, READ_ONCE(upper->ifindex));
-	if (!dev)
-		return;
+	for (upper = rx->upper; (dev = READ_ONCE(upper->dev)); upper++)
+		snoop_vlan_count(dev, len + READ_ONCE(upper->header), false);
 
-	len += READ_ONCE(upper->header);
-	if (is_vlan_dev(dev)) {
-		snoop_vlan_count(dev, len, tx);
-	} else if (tx) {
-		snoop_tstats_count(dev, len);
-		snoop_ppp_sent(dev);
+	for (upper = tx->upper; (dev = READ_ONCE(upper->dev)); upper++) {
+		u32 size = len + READ_ONCE(upper->header);
+
+		if (is_vlan_dev(dev)) {
+			snoop_vlan_count(dev, size, true);
+		} else {
+			snoop_tstats_count(dev, size);
+			snoop_ppp_sent(dev);
+		}
 	}
 }
 
-/* A packet passes the upper devices of a port or hop; @len is that of IP. */
-void snoop_passage_count(struct net *net, const struct snoop_passage *passage,
-			 u32 len, bool tx)
-{
-	u32 uppers = READ_ONCE(passage->uppers);
-	u32 i;
-
-	for (i = 0; i < uppers; i++)
-		snoop_upper_count(net, &passage->upper[i], len, tx);
-}
-
-/* Who scans again mostly writes the same. */
+/*
+ * Who scans again mostly writes the same.  A device that is not running may be
+ * about to go, and is not entered: one that is running now cannot have been
+ * forgotten before this RCU read-side section ends, because
+ * unregister_netdevice_many_notify() closes it and waits before it tells.
+ */
 void snoop_passage_set(struct snoop_passage *passage,
 		       const struct snoop_upper *upper, u32 uppers)
 {
 	u32 i;
 
 	for (i = 0; i < uppers; i++) {
-		WRITE_ONCE(passage->upper[i].ifindex, upper[i].ifindex);
+		struct net_device *dev = upper[i].dev;
+
 		WRITE_ONCE(passage->upper[i].header, upper[i].header);
+		WRITE_ONCE(passage->upper[i].dev,
+			   netif_running(dev) ? dev : NULL);
 	}
-	WRITE_ONCE(passage->uppers, uppers);
+	WRITE_ONCE(passage->upper[uppers].dev, NULL);
+}
+
+/* What stands behind @dev is not counted any more; the way there ends as well. */
+void snoop_passage_forget(struct snoop_passage *passage,
+			  const struct net_device *dev)
+{
+	u32 i;
+
+	for (i = 0; i < SNOOP_UPPER_MAX; i++)
+		if (READ_ONCE(passage->upper[i].dev) == dev)
+			WRITE_ONCE(passage->upper[i].dev, NULL);
 }

@@ -5,7 +5,8 @@
  *
  * A port is a receiving device, a hop a way out.  Entries share them, so that
  * each is checked once in a jiffy however many flows use it.  Neither holds a
- * device: it is looked up again with each check.
+ * device: it is looked up again with each check, and those at which packets are
+ * counted are forgotten before they are freed.
  */
 #include <linux/etherdevice.h>
 #include <linux/hash.h>
@@ -121,6 +122,7 @@ static u32 snoop_dev_scan(const struct net_device *dev, u64 *signature,
 static void snoop_port_scan(struct snoop_port *port)
 {
 	struct snoop_upper upper[SNOOP_CLIMB_MAX];
+	u32 uppers = 0;
 	struct snoop_rung rung;
 	bool chain = false;
 	u32 above, block = 0;
@@ -139,16 +141,18 @@ static void snoop_port_scan(struct snoop_port *port)
 			signature = 0;
 			goto out;
 		}
-		upper[i].ifindex = rung.dev->ifindex;
-		upper[i].header = snoop_climb_header(&rung);
+		if (is_vlan_dev(rung.dev)) {
+			upper[uppers].dev = (struct net_device *)rung.dev;
+			upper[uppers++].header = snoop_climb_header(&rung);
+		}
 		above = snoop_dev_scan(rung.dev, &signature, &chain);
 		/* A door that comes from tc ingress comes from that below. */
 		if (above & NF_SNOOP_IN_TC)
 			above |= NF_SNOOP_UPPER;
 		block |= above;
 	}
-	snoop_passage_set(&port->passage, upper, port->climb);
-	if (port->climb)
+	snoop_passage_set(&port->passage, upper, uppers);
+	if (uppers)
 		block |= SNOOP_UPPERS;
 out:
 	if (!port->signature)
@@ -715,7 +719,50 @@ int snoop_route(struct net *net, const struct snoop_answer *answer,
 	return snoop_resolve(way);
 }
 
-void snoop_path_init(void)
+/* --- devices that go ----------------------------------------------------- */
+
+/*
+ * A device is told of here after those who could enter it have finished, and
+ * freed after those who count at it have: in both cases an RCU grace period
+ * later, see unregister_netdevice_many_notify().
+ */
+static int snoop_dev_event(struct notifier_block *nb, unsigned long event,
+			   void *ptr)
+{
+	const struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+	struct snoop_port *port;
+	struct snoop_hop *hop;
+	unsigned int i;
+
+	if (event != NETDEV_UNREGISTER)
+		return NOTIFY_DONE;
+
+	snoop_allow_forget(dev);
+	if (!snoop_is_upper(dev))
+		return NOTIFY_DONE;
+
+	rcu_read_lock();
+	hash_for_each_rcu(snoop_ports, i, port, node)
+		snoop_passage_forget(&port->passage, dev);
+	hash_for_each_rcu(snoop_hops, i, hop, node)
+		snoop_passage_forget(&hop->passage, dev);
+	rcu_read_unlock();
+
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block snoop_dev_notifier = {
+	.notifier_call	= snoop_dev_event,
+};
+
+int snoop_path_init(void)
 {
 	snoop_hop_seed = get_random_u32();
+
+	return register_netdevice_notifier(&snoop_dev_notifier);
+}
+
+void snoop_path_exit(void)
+{
+	unregister_netdevice_notifier(&snoop_dev_notifier);
 }

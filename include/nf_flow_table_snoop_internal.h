@@ -64,19 +64,22 @@ static inline void snoop_count_stat(const struct net *net, unsigned int stat)
 /* Upper devices that a packet can pass on its way out; path discovery knows no more. */
 #define SNOOP_UPPER_MAX	4
 
-/* One of them, and the bytes before IP that it counts. */
+/*
+ * One of them, and the bytes before IP that it counts.  Nothing holds it: it was
+ * running when it was entered, and is taken out before it is freed; see
+ * snoop_dev_event().
+ */
 struct snoop_upper {
-	u32			ifindex;
+	struct net_device	*dev;
 	u32			header;
 };
 
 /* In @block of ports and hops: there are upper devices that count. */
 #define SNOOP_UPPERS	BIT(31)
 
-/* Upper devices that packets pass.  Written under the owner's lock. */
+/* Upper devices that count packets, up to the first NULL. */
 struct snoop_passage {
-	struct snoop_upper	upper[SNOOP_UPPER_MAX];
-	u32			uppers;
+	struct snoop_upper	upper[SNOOP_UPPER_MAX + 1];
 };
 
 /*
@@ -362,7 +365,8 @@ void snoop_port_put(struct snoop_port *port);
 struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id);
 bool snoop_hop_check(struct snoop_hop *hop, u32 now);
 void snoop_hop_put(struct snoop_hop *hop);
-void snoop_path_init(void);
+int snoop_path_init(void);
+void snoop_path_exit(void);
 
 /* nf_flow_table_snoop_link.c */
 bool snoop_frame_push(struct snoop_frame *frame, __be16 proto, u16 tci);
@@ -373,10 +377,12 @@ bool snoop_is_upper(const struct net_device *dev);
 struct net_device *snoop_below(struct net_device *dev, struct snoop_way *way);
 bool snoop_climb(struct snoop_rung *rung);
 u32 snoop_climb_header(const struct snoop_rung *rung);
-void snoop_passage_count(struct net *net, const struct snoop_passage *passage,
-			 u32 len, bool tx);
+void snoop_uppers_count(const struct snoop_passage *rx,
+			const struct snoop_passage *tx, u32 len);
 void snoop_passage_set(struct snoop_passage *passage,
 		       const struct snoop_upper *upper, u32 uppers);
+void snoop_passage_forget(struct snoop_passage *passage,
+			  const struct net_device *dev);
 
 /* nf_flow_table_snoop_ppp.c */
 struct net_device *snoop_ppp_below(struct net_device *dev,
@@ -441,8 +447,7 @@ void snoop_hook_exit(void);
 bool snoop_dev_is_allowed(const struct net_device *dev);
 int snoop_allow_net_init(struct net *net);
 void snoop_allow_net_exit(struct net *net);
-int snoop_allow_init(void);
-void snoop_allow_exit(void);
+void snoop_allow_forget(const struct net_device *dev);
 
 /* nf_flow_table_snoop_proc.c */
 int snoop_proc_init(struct net *net);
