@@ -47,9 +47,12 @@ static __always_inline void next_flow(void)
 SEC("xdp")
 int bench_send(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
+	void *data, *end;
 
+	if (bpf_xdp_adjust_head(ctx, FRAME_MOVE))
+		return XDP_ABORTED;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
 	if (data + FRAME_SHORT > end)
 		return XDP_ABORTED;
 	take_time();

@@ -290,7 +290,7 @@ static void cmd_send(char **args)
 	if (opts.repeat < 1)
 		die("'%s' is no number of packets", args[9]);
 
-	opts.data_size_in = build_frame(skel->bss, args);
+	opts.data_size_in = FRAME_MOVE + build_frame(skel->bss, args);
 	skel->bss->ifindex = dev_index(args[0]);
 	skel->bss->flows = atoi(args[8]);
 	load_programs(skel);

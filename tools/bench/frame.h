@@ -7,6 +7,13 @@
 #define FRAME_SHORT	60
 #define FRAME_LONG	80
 
+/*
+ * What the sender takes off the front of its page.  A page whose frame began
+ * elsewhere when it came back costs bpf_prog_test_run() more, see reset_ctx() of the
+ * kernel: that must not be the business of a router that takes off a tag.
+ */
+#define FRAME_MOVE	2
+
 /* A power of two. */
 #define FRAME_ROOM	128
 
