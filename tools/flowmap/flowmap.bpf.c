@@ -133,13 +133,13 @@ static __always_inline int send(const struct nf_flowmap_value *value)
 }
 
 /*
- * Does the frame end within @size bytes from @ip on?  FRAME_MIN has been compared
- * already, for which @offset has to be a constant.
+ * Does the frame end within @size bytes from @ip on?  Where @offset is a constant,
+ * ETH_ZLEN has been compared already.
  */
 static __always_inline bool is_short(const void *ip, __u32 size, const void *end,
 				     __u32 offset)
 {
-	if (__builtin_constant_p(offset) && offset + size <= FRAME_MIN)
+	if (__builtin_constant_p(offset) && offset + size <= ETH_ZLEN)
 		return false;
 
 	return ip + size > end;
@@ -451,41 +451,19 @@ static __always_inline __u32 read_encap(const void *data, const void *end,
 	return is_ip(*proto) ? offset : 0;
 }
 
-/* Rewrite the packet and send it, or touch nothing. */
-static __always_inline int run(struct xdp_md *ctx, enum door door)
+/* Any frame, whatever stands before IP and however short it is. */
+static __always_inline int run_any(struct xdp_md *ctx, enum door door)
 {
+	struct nf_flowmap_encap encap[NF_FLOWMAP_ENCAP_MAX] = {};
 	void *end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
-	struct nf_flowmap_encap encap[NF_FLOWMAP_ENCAP_MAX] = {};
-	__u32 offset, type;
+	__u32 offset;
 	__be16 proto;
 
 	if (data + FRAME_MIN > end)
 		return leave(FLOWMAP_TRUNCATED);
 
-	/* Most have no tag, or one, and those the compiler treats apart. */
-	type = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
-	if (type == bpf_htons(ETH_P_IP))
-		return do_ipv4(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
-	barrier_var(type);	/* or the compiler makes a search of it */
-	if (type == bpf_htons(ETH_P_IPV6))
-		return do_ipv6(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
-	barrier_var(type);
-	if (type == bpf_htons(ETH_P_8021Q)) {
-		const __be16 *tag = data + ETH_HLEN;
-
-		encap[0].id = bpf_ntohs(tag[0]);
-		encap[0].proto = type;
-		if (tag[1] == bpf_htons(ETH_P_IP))
-			return do_ipv4(ctx, door, encap, data + TAGGED_HLEN,
-				       TAGGED_HLEN, end);
-		if (tag[1] == bpf_htons(ETH_P_IPV6))
-			return do_ipv6(ctx, door, encap, data + TAGGED_HLEN,
-				       TAGGED_HLEN, end);
-	}
-	barrier_var(type);
-
-	proto = type;
+	proto = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
 	offset = read_encap(data, end, &proto, encap);
 	if (!offset)
 		return leave(FLOWMAP_NOT_IP);
@@ -493,6 +471,57 @@ static __always_inline int run(struct xdp_md *ctx, enum door door)
 		return do_ipv4(ctx, door, encap, data + offset, offset, end);
 
 	return do_ipv6(ctx, door, encap, data + offset, offset, end);
+}
+
+static __noinline int run_any_kfunc(struct xdp_md *ctx)
+{
+	return run_any(ctx, DOOR_KFUNC);
+}
+
+static __noinline int run_any_map(struct xdp_md *ctx)
+{
+	return run_any(ctx, DOOR_MAP);
+}
+
+/*
+ * Rewrite the packet and send it, or touch nothing.  Most frames are as long as
+ * Ethernet wants them and have no tag, or one; those are treated here, apart from
+ * each other, and all others by run_any().
+ */
+static __always_inline int run(struct xdp_md *ctx, enum door door)
+{
+	void *end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	struct nf_flowmap_encap encap[NF_FLOWMAP_ENCAP_MAX] = {};
+	__u32 type;
+
+	if (data + ETH_ZLEN > end)
+		goto any;
+
+	type = *(__be16 *)(data + offsetof(struct ethhdr, h_proto));
+	if (type == bpf_htons(ETH_P_IP))
+		return do_ipv4(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
+	barrier_var(type);	/* or the compiler makes a search of it */
+	if (type == bpf_htons(ETH_P_8021Q)) {
+		const __be16 *tag = data + ETH_HLEN;
+
+		encap[0].id = bpf_ntohs(tag[0]);
+		encap[0].proto = type;
+		type = tag[1];
+		if (type == bpf_htons(ETH_P_IP))
+			return do_ipv4(ctx, door, encap, data + TAGGED_HLEN,
+				       TAGGED_HLEN, end);
+		barrier_var(type);
+		if (type == bpf_htons(ETH_P_IPV6))
+			return do_ipv6(ctx, door, encap, data + TAGGED_HLEN,
+				       TAGGED_HLEN, end);
+		goto any;
+	}
+	barrier_var(type);
+	if (type == bpf_htons(ETH_P_IPV6))
+		return do_ipv6(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
+any:
+	return door == DOOR_MAP ? run_any_map(ctx) : run_any_kfunc(ctx);
 }
 
 SEC("xdp.frags")
