@@ -175,7 +175,8 @@ each_udp_end()
 
 topology
 ruleset
-r sysctl -q net.netfilter.nf_flowtable_udp_timeout=$udp_timeout
+r sysctl -q net.netfilter.nf_flowtable_udp_timeout=$udp_timeout net.netfilter.nf_conntrack_udp_timeout=600 \
+	net.netfilter.nf_conntrack_udp_timeout_stream=600
 r flowmap attach r0
 r flowmap attach r1
 serve "$server" 1000
