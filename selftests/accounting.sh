@@ -17,21 +17,8 @@ stream_payload=16
 
 ruleset()
 {
-	r nft -f - <<-END
-	table inet filter {
-		flowtable fast {
-			hook ingress priority filter
-			devices = { r0, r1 }
-			counter
-		}
-		counter slow { }
-		chain forward {
-			type filter hook forward priority filter
-			counter name slow
-			ct state established flow add @fast
-		}
-	}
-	END
+	flowtable_on "r0 r1" counter
+	fill_flowtable "ct state established"
 }
 
 # entry FAMILY: the line of its connection in conntrack

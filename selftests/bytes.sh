@@ -77,29 +77,10 @@ nat4=("${back4[@]}" dst=10.0.2.1)
 nat6=("${back6[@]}" dst=fd00:2::1)
 r sysctl -q net.netfilter.nf_flowtable_udp_timeout=600 net.netfilter.nf_flowtable_tcp_timeout=600 \
 	net.netfilter.nf_conntrack_udp_timeout_stream=1200
-r nft -f - <<-END
-table inet filter {
-	flowtable fast {
-		hook ingress priority filter
-		devices = { r0, r1 }
-	}
-	counter seen { }
-	chain prerouting {
-		type filter hook prerouting priority raw
-		meta l4proto { tcp, udp } counter name seen
-	}
-	chain forward {
-		type filter hook forward priority filter
-		ct state established meta l4proto { tcp, udp } flow add @fast
-	}
-}
-table inet nat {
-	chain postrouting {
-		type nat hook postrouting priority srcnat
-		oifname r1 masquerade
-	}
-}
-END
+flowtable_on "r0 r1"
+count_seen "meta l4proto { tcp, udp }"
+fill_flowtable "ct state established meta l4proto { tcp, udp }"
+masquerade "oifname r1"
 
 prime
 all kernel

@@ -17,23 +17,9 @@ topology
 crafted_flows
 quiet_neighbours
 r sysctl -q net.netfilter.nf_flowtable_udp_timeout=600
-r nft -f - <<-END
-table inet filter {
-	flowtable fast {
-		hook ingress priority filter
-		devices = { r0, r1 }
-		counter
-	}
-	chain forward {
-		type filter hook forward priority filter
-		ct state established flow add @fast
-	}
-	chain postrouting {
-		type nat hook postrouting priority srcnat
-		oifname r1 masquerade
-	}
-}
-END
+flowtable_on "r0 r1" counter
+fill_flowtable "ct state established"
+masquerade "oifname r1"
 doors=(xdp_map tc_map xdp_kfunc tc_kfunc)
 r flowmap attach -d map r0
 # Without a JIT there are no kfuncs.

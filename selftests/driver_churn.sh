@@ -87,6 +87,7 @@ table inet count {
 	}
 }
 END
+masquerade "oifname r1 ip saddr 10.0.1.0/24"
 dress
 echo 10 >"$(port r1 fail_add)"
 echo 10 >"$(port r1 fail_del)"

@@ -37,6 +37,7 @@ quiet_neighbours
 # What is left of a connection when its flow ends should live for a while.
 r sysctl -q net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_udp_timeout=300
 
+masquerade "oifname r1 ip saddr 10.0.1.0/24"
 flowtable
 packets 1001 3
 succeeds "the driver of the first packet's device has the flow" busywait 5000 has_offloaded r0 1

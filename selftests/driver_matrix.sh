@@ -38,27 +38,9 @@ flagged()
 		[[ $* != *offload* ]] || options+=(-o)
 		r flowmap snoop "${options[@]}" inet filter fast r0 r1
 	else
-		r nft -f - <<-END
-		table inet filter {
-			flowtable fast {
-				hook ingress priority filter
-				devices = { r0, r1 }
-				${1:+flags offload}
-				counter
-			}
-		}
-		END
+		flowtable_on "r0 r1" counter "${1:+flags offload}"
 	fi
-	r nft -f - <<-END
-	table inet filter {
-		counter slow { }
-		chain forward {
-			type filter hook forward priority filter
-			counter name slow
-			meta l4proto { tcp, udp } flow add @fast
-		}
-	}
-	END
+	fill_flowtable "meta l4proto { tcp, udp }"
 }
 
 # in_conntrack ORIGINAL REPLY: packets

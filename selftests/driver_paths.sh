@@ -63,23 +63,6 @@ path()
 	ip -n "$router" addr del 10.0.2.1/24 dev "$dev"
 }
 
-flowtable()
-{
-	r nft -f - <<-END
-	table inet filter {
-		flowtable fast {
-			hook ingress priority filter
-			devices = { r0, r1 }
-			flags offload
-		}
-		chain forward {
-			type filter hook forward priority filter
-			meta l4proto { tcp, udp } flow add @fast
-		}
-	}
-	END
-}
-
 port=2000 out_mac=''
 new_ns client router server
 link "$client" c0 "$router" r0

@@ -15,7 +15,7 @@
 #include <bpf/bpf.h>
 #include <linux/netfilter/nf_flowmap.h>
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#include "program.h"
 
 enum field {
 	TYPE, KEY, VALUE, MAX, FLAGS, EXTRA, FIELDS

@@ -40,18 +40,6 @@ accept_and_offload()
 	r nft add rule inet filter forward accept
 }
 
-masquerade()
-{
-	r nft -f - <<-END
-	table inet nat {
-		chain postrouting {
-			type nat hook postrouting priority srcnat
-			oifname r1 masquerade
-		}
-	}
-	END
-}
-
 first()
 {
 	client=${a[0]} router=${a[1]} server=${a[2]}
@@ -112,7 +100,7 @@ check "flows that it knows" "$(proc_net "$router" nf_flowmap | grep -c . || true
 # shellcheck disable=SC2086
 kill $streams
 
-masquerade
+masquerade "oifname r1"
 accept_and_offload
 prime
 transmit "second" 20 "the router" "$translated"

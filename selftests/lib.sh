@@ -276,6 +276,66 @@ crafted_flows()
 	r sysctl -q net.netfilter.nf_conntrack_tcp_be_liberal=1
 }
 
+# flowtable_on DEVICES [LINE]...: a flowtable "fast" of these, with LINEs such as counter
+flowtable_on()
+{
+	local devices=$1 IFS=';' lines
+
+	shift
+	lines=$*
+	r nft -f - <<-END
+	table inet filter {
+		flowtable fast {
+			hook ingress priority filter
+			devices = { ${devices// /, } }
+			$lines
+		}
+	}
+	END
+}
+
+# fill_flowtable MATCH: what matches while the stack forwards it goes into "fast"; "slow" counts what is forwarded so
+fill_flowtable()
+{
+	r nft -f - <<-END
+	table inet filter {
+		counter slow { }
+		chain forward {
+			type filter hook forward priority filter
+			counter name slow
+			$1 flow add @fast
+		}
+	}
+	END
+}
+
+# count_seen MATCH: "seen" counts what the stack gets to see
+count_seen()
+{
+	r nft -f - <<-END
+	table inet filter {
+		counter seen { }
+		chain prerouting {
+			type filter hook prerouting priority raw
+			$1 counter name seen
+		}
+	}
+	END
+}
+
+# masquerade MATCH: it stays where a flowtable goes
+masquerade()
+{
+	r nft -f - <<-END
+	table inet nat {
+		chain postrouting {
+			type nat hook postrouting priority srcnat
+			$1 masquerade
+		}
+	}
+	END
+}
+
 # A kernel patches itself when the first chain or filter of its kind comes and when the last one goes. Some virtual machines run
 # into the patch when another processor is at that place, so there is always one, on a device that is not in the way.
 hold_one_of_each()

@@ -16,19 +16,8 @@ begin()
 	load_modules
 	topology
 	crafted_flows
-	r nft -f - <<-END
-	table inet filter {
-		flowtable fast {
-			hook ingress priority filter
-			devices = { r0, r1 }
-			counter
-		}
-		chain forward {
-			type filter hook forward priority filter
-			meta l4proto { tcp, udp } flow add @fast
-		}
-	}
-	END
+	flowtable_on "r0 r1" counter
+	fill_flowtable "meta l4proto { tcp, udp }"
 	r flowmap attach r0 r1
 	background "$client" wire stream c0 100000 "${ipv4[@]}" >/dev/null 2>&1
 	background "$client" wire stream c0 100000 "${ipv6[@]}" >/dev/null 2>&1

@@ -101,18 +101,8 @@ load_module nf_flow_table_snoop max_entries=$max_entries
 load_modules
 
 topology
-r nft -f - <<-END
-table inet filter {
-	flowtable fast {
-		hook ingress priority filter
-		devices = { r0, r1 }
-	}
-	chain forward {
-		type filter hook forward priority filter
-		ct state established meta l4proto { tcp, udp } flow add @fast
-	}
-}
-END
+flowtable_on "r0 r1"
+fill_flowtable "ct state established meta l4proto { tcp, udp }"
 r flowmap attach r0 r1
 for port in 1001 1002 1003 1004; do
 	serve "$server" $port

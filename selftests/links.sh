@@ -86,34 +86,12 @@ ppp_session()
 # links_ruleset DEV...: a flowtable of these
 links_ruleset()
 {
-	local devices=$*
-
 	r sysctl -q net.netfilter.nf_conntrack_tcp_be_liberal=1 net.netfilter.nf_conntrack_udp_timeout_stream=1200 \
 		net.netfilter.nf_flowtable_udp_timeout=600 net.netfilter.nf_flowtable_tcp_timeout=600
-	r nft -f - <<-END
-	table inet filter {
-		flowtable fast {
-			hook ingress priority filter
-			devices = { ${devices// /, } }
-			counter
-		}
-		counter seen { }
-		chain prerouting {
-			type filter hook prerouting priority raw
-			meta l4proto { tcp, udp } counter name seen
-		}
-		chain forward {
-			type filter hook forward priority filter
-			ct state established meta l4proto { tcp, udp } flow add @fast
-		}
-	}
-	table inet nat {
-		chain postrouting {
-			type nat hook postrouting priority srcnat
-			ip saddr 10.1.0.0/16 ip daddr 10.2.0.0/16 masquerade
-		}
-	}
-	END
+	flowtable_on "$*" counter
+	count_seen "meta l4proto { tcp, udp }"
+	fill_flowtable "ct state established meta l4proto { tcp, udp }"
+	masquerade "ip saddr 10.1.0.0/16 ip daddr 10.2.0.0/16"
 }
 
 # The frames of a flow, as wire says it.

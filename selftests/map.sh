@@ -83,20 +83,8 @@ topology
 crafted_flows
 quiet_neighbours
 r sysctl -q net.netfilter.nf_flowtable_udp_timeout=600
-r nft -f - <<-END
-table inet filter {
-	flowtable fast {
-		hook ingress priority filter
-		devices = { r0, r1 }
-	}
-	counter slow { }
-	chain forward {
-		type filter hook forward priority filter
-		counter name slow
-		meta l4proto { tcp, udp } flow add @fast
-	}
-}
-END
+flowtable_on "r0 r1"
+fill_flowtable "meta l4proto { tcp, udp }"
 r flowmap attach -d map r0 r1
 
 # on_map COMMAND MAP: in the router's namespace, with this mount of bpffs

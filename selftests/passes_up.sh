@@ -77,18 +77,8 @@ r sysctl -q net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
 r sysctl -q net.netfilter.nf_flowtable_udp_timeout=600 net.netfilter.nf_conntrack_udp_timeout=1200
 # Its own packets would be counted too.
 c sysctl -q net.ipv6.conf.c0.disable_ipv6=1
-r nft -f - <<-END
-table inet filter {
-	flowtable fast {
-		hook ingress priority filter
-		devices = { r0, r1 }
-	}
-	chain forward {
-		type filter hook forward priority filter
-		meta l4proto { tcp, udp } flow add @fast
-	}
-}
-END
+flowtable_on "r0 r1"
+fill_flowtable "meta l4proto { tcp, udp }"
 r flowmap attach r0 r1
 
 establish "${ipv4[@]}"

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#include "program.h"
 
 static void die(const char *what)
 {
@@ -143,30 +143,14 @@ static int cmd_idle(char **args)
 	return EXIT_SUCCESS;
 }
 
-static const struct {
-	const char *name;
-	const char *args;
-	int count;
-	int (*run)(char **args);
-} commands[] = {
-	{ "session", "DEV SESSION MAC", 3, cmd_session },
-	{ "filter", "UNIT 0|1", 2, cmd_filter },
-	{ "mode", "UNIT 0|1", 2, cmd_mode },
-	{ "idle", "UNIT", 1, cmd_idle },
+static const struct command commands[] = {
+	{ "session", "DEV SESSION MAC", 3, false, cmd_session },
+	{ "filter", "UNIT 0|1", 2, false, cmd_filter },
+	{ "mode", "UNIT 0|1", 2, false, cmd_mode },
+	{ "idle", "UNIT", 1, false, cmd_idle },
 };
 
 int main(int argc, char **argv)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (argc - 2 == commands[i].count &&
-		    !strcmp(argv[1], commands[i].name))
-			return commands[i].run(argv + 2);
-
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(stderr, "Usage: ppp %s %s\n", commands[i].name,
-			commands[i].args);
-
-	return EXIT_FAILURE;
+	return run_command(commands, ARRAY_SIZE(commands), argc, argv);
 }

@@ -34,18 +34,8 @@ s()
 
 ruleset()
 {
-	r nft -f - <<-END
-	table inet filter {
-		flowtable fast {
-			hook ingress priority filter
-			devices = { r0, r1 }
-		}
-		chain forward {
-			type filter hook forward priority filter
-			ip saddr 10.0.1.9 meta l4proto { tcp, udp } flow add @fast
-		}
-	}
-	END
+	flowtable_on "r0 r1"
+	fill_flowtable "ip saddr 10.0.1.9 meta l4proto { tcp, udp }"
 }
 
 # count: packets of the stream that XDP forwarded, in $fast, as its entry in $line says, and packets that came to the server, in

@@ -106,27 +106,10 @@ total_is()
 	[ "$(total "$1")" -ge "$2" ]
 }
 
-# flowtable: with the rules that fill it
 flowtable()
 {
-	r nft -f - <<-END
-	table inet filter {
-		flowtable fast {
-			hook ingress priority filter
-			devices = { r0, r1 }
-			flags offload
-			counter
-		}
-		chain forward {
-			type filter hook forward priority filter
-			meta l4proto { tcp, udp } flow add @fast
-		}
-		chain postrouting {
-			type nat hook postrouting priority srcnat
-			oifname r1 ip saddr 10.0.1.0/24 masquerade
-		}
-	}
-	END
+	flowtable_on "r0 r1" "flags offload" counter
+	fill_flowtable "meta l4proto { tcp, udp }"
 }
 
 no_flowtable()

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
+
 #define CHUNK		(64 * 1024)
 #define DATAGRAM_MAX	9000
 
@@ -27,8 +29,6 @@
 #define ACK_EVERY	8
 #define RESEND_MS	200
 #define RESENDS_MAX	50
-
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
 #define STATUS_OK	0
 #define STATUS_CORRUPT	1
@@ -373,29 +373,13 @@ static int cmd_udp(char **args)
 		      start, resends);
 }
 
-static const struct {
-	const char *name;
-	const char *args;
-	int count;
-	int (*run)(char **args);
-} commands[] = {
-	{ "serve", "PORT", 1, cmd_serve },
-	{ "tcp", "ADDRESS PORT BYTES", 3, cmd_tcp },
-	{ "udp", "ADDRESS PORT BYTES DATAGRAM-SIZE", 4, cmd_udp },
+static const struct command commands[] = {
+	{ "serve", "PORT", 1, false, cmd_serve },
+	{ "tcp", "ADDRESS PORT BYTES", 3, false, cmd_tcp },
+	{ "udp", "ADDRESS PORT BYTES DATAGRAM-SIZE", 4, false, cmd_udp },
 };
 
 int main(int argc, char **argv)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (argc - 2 == commands[i].count &&
-		    !strcmp(argv[1], commands[i].name))
-			return commands[i].run(argv + 2);
-
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(stderr, "Usage: traffic %s %s\n", commands[i].name,
-			commands[i].args);
-
-	return EXIT_FAILURE;
+	return run_command(commands, ARRAY_SIZE(commands), argc, argv);
 }

@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
+
 #define FRAME_MAX	4096
 #define RECEIVE_BUFFER	(64 * 1024 * 1024)
 
@@ -43,8 +45,6 @@
 #define FLOWS_PORTS	50000
 
 #define STAMP_MAGIC	0x464c4f57
-
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
 /* The payload of a stream's packets. */
 struct stamp {
@@ -128,25 +128,6 @@ static uint64_t now_us(clockid_t clock)
 
 /* --- frames -------------------------------------------------------------- */
 
-static uint32_t sum(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *bytes = data;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		sum += i & 1 ? bytes[i] : bytes[i] << 8;
-
-	return sum;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-
-	return htons(~sum);
-}
-
 static void *push(struct frame *frame, size_t len)
 {
 	void *at = frame->bytes + frame->len;
@@ -221,7 +202,7 @@ static void put_ipv4(struct frame *frame, const struct spec *spec, size_t len)
 	memcpy(&ip->saddr, spec->src, 4);
 	memcpy(&ip->daddr, spec->dst, 4);
 	memset(ip + 1, IPOPT_NOOP, size - sizeof(*ip));
-	ip->check = spec->field[IP_CSUM] < 0 ? fold(sum(0, ip, size)) :
+	ip->check = spec->field[IP_CSUM] < 0 ? csum_fold(csum_add(0, ip, size)) :
 		    htons(spec->field[IP_CSUM]);
 }
 
@@ -285,9 +266,9 @@ static uint16_t l4_csum(const struct spec *spec, const void *l4, size_t len)
 	uint32_t pseudo = spec->field[PROTO] + len;
 	uint16_t csum;
 
-	pseudo = sum(pseudo, spec->src, addr_len);
-	pseudo = sum(pseudo, spec->dst, addr_len);
-	csum = fold(sum(pseudo, l4, len));
+	pseudo = csum_add(pseudo, spec->src, addr_len);
+	pseudo = csum_add(pseudo, spec->dst, addr_len);
+	csum = csum_fold(csum_add(pseudo, l4, len));
 
 	return !csum && spec->field[PROTO] == IPPROTO_UDP ? 0xffff : csum;
 }
@@ -316,7 +297,7 @@ static void put_l4(struct frame *frame, const struct spec *spec,
 	case IPPROTO_ICMP:
 		l4[0] = 8;	/* echo */
 		csum = (uint16_t *)(l4 + 2);
-		*csum = fold(sum(0, l4, len));
+		*csum = csum_fold(csum_add(0, l4, len));
 		return;
 	}
 	if (csum)
@@ -806,32 +787,16 @@ static int cmd_log(char **args)
 	return EXIT_SUCCESS;
 }
 
-static const struct {
-	const char *name;
-	const char *args;
-	int min;
-	int (*run)(char **args);
-} commands[] = {
-	{ "send", "DEV NAME=VALUE... [-- NAME=VALUE...]...", 2, cmd_send },
-	{ "sweep", "DEV STEP NAME=VALUE...", 3, cmd_sweep },
-	{ "stream", "DEV COUNT NAME=VALUE... [-- NAME=VALUE...]", 3, cmd_stream },
-	{ "flows", "DEV COUNT NAME=VALUE...", 3, cmd_flows },
-	{ "capture", "DEV COUNT", 2, cmd_capture },
-	{ "log", "TIMEOUT-MS DEV...", 2, cmd_log },
+static const struct command commands[] = {
+	{ "send", "DEV NAME=VALUE... [-- NAME=VALUE...]...", 2, true, cmd_send },
+	{ "sweep", "DEV STEP NAME=VALUE...", 3, true, cmd_sweep },
+	{ "stream", "DEV COUNT NAME=VALUE... [-- NAME=VALUE...]", 3, true, cmd_stream },
+	{ "flows", "DEV COUNT NAME=VALUE...", 3, true, cmd_flows },
+	{ "capture", "DEV COUNT", 2, false, cmd_capture },
+	{ "log", "TIMEOUT-MS DEV...", 2, true, cmd_log },
 };
 
 int main(int argc, char **argv)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (argc - 2 >= commands[i].min &&
-		    !strcmp(argv[1], commands[i].name))
-			return commands[i].run(argv + 2);
-
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(stderr, "Usage: wire %s %s\n", commands[i].name,
-			commands[i].args);
-
-	return EXIT_FAILURE;
+	return run_command(commands, ARRAY_SIZE(commands), argc, argv);
 }

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#include "../program.h"
 
 #define PORTS_MAX	3
 #define FLOWS_MAX	16

@@ -32,25 +32,6 @@ const char *field_name(enum field field)
 
 /* --- bytes ------------------------------------------------------------------ */
 
-static uint32_t sum(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *bytes = data;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		sum += i & 1 ? bytes[i] : bytes[i] << 8;
-
-	return sum;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-
-	return htons(~sum);
-}
-
 /* What a packet's field is, or what it should be. */
 static int64_t get(const struct packet *packet, enum field field, int64_t right)
 {
@@ -183,7 +164,7 @@ static void put_ipv4(struct frame *frame, const struct flow *flow,
 		put_options((uint8_t *)(ip + 1), size - sizeof(*ip),
 			    packet->field[F_OPTION]);
 	if (packet->field[F_IP_CSUM] == AUTO)
-		ip->check = fold(sum(0, ip, size));
+		ip->check = csum_fold(csum_add(0, ip, size));
 	else
 		ip->check = htons(packet->field[F_IP_CSUM]);
 }
@@ -242,9 +223,9 @@ static uint16_t l4_csum(const struct flow *flow, const struct packet *packet,
 	uint32_t pseudo = flow->proto + len;
 	uint16_t csum;
 
-	pseudo = sum(pseudo, tuple->src, addr_len);
-	pseudo = sum(pseudo, tuple->dst, addr_len);
-	csum = fold(sum(pseudo, l4, len));
+	pseudo = csum_add(pseudo, tuple->src, addr_len);
+	pseudo = csum_add(pseudo, tuple->dst, addr_len);
+	csum = csum_fold(csum_add(pseudo, l4, len));
 
 	return !csum && flow->proto == IPPROTO_UDP ? 0xffff : csum;
 }
