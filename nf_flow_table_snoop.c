@@ -395,12 +395,13 @@ static bool snoop_is_pushed(const struct snoop_answer *answer)
 
 /*
  * Context: BH disabled, RCU read lock, which keeps @answer.
- * Return: an entry that holds @port too; NULL where there is no room.
+ * Return: an entry that holds @port too, and has taken over the caller's
+ * reference to @hop, which is gone in any case; NULL where there is no room.
  */
 static struct snoop_entry *snoop_entry_build(struct net *net,
 					     const struct nf_flowmap_key *key,
 					     const struct snoop_answer *answer,
-					     const struct snoop_hop_id *id,
+					     struct snoop_hop *hop,
 					     struct snoop_port *port)
 {
 	struct snoop_net *sn = snoop_net(net);
@@ -417,32 +418,28 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	if (!entry)
 		goto err_used;
 
-	entry->hop = snoop_hop_get(id);
-	if (!entry->hop)
-		goto err_entry;
-
 	/* The flow holds its conntrack entry, and RCU holds the flow. */
 	if (!refcount_inc_not_zero(&answer->flow->ct->ct_general.use))
-		goto err_hop;
+		goto err_entry;
 
+	entry->hop = hop;
 	entry->ct = answer->flow->ct;
 	refcount_inc(&port->refs);
 	entry->port = port;
 	entry->pushed = snoop_is_pushed(answer);
 	snoop_match_fill(entry, key);
-	snoop_value_fill(&entry->value, key, answer, &id->frame);
+	snoop_value_fill(&entry->value, key, answer, &hop->frame);
 	entry->counter = snoop_ct_counter(entry->ct, &entry->value);
 
 	return entry;
 
-err_hop:
-	snoop_hop_put(entry->hop);
 err_entry:
 	kmem_cache_free(snoop_cache, entry);
 err_used:
 	atomic_dec(&sn->used);
 err_count:
 	atomic_dec(&snoop_entries);
+	snoop_hop_put(hop);
 	snoop_count_stat(net, stat);
 	return NULL;
 }
@@ -450,17 +447,16 @@ err_count:
 /* Did the kernel answer what @entry says already? */
 static bool snoop_entry_agrees(const struct snoop_entry *entry,
 			       const struct snoop_answer *answer,
-			       const struct snoop_hop_id *id,
+			       const struct snoop_hop *hop,
 			       const struct snoop_port *port)
 {
 	bool counter = READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER;
 
 	return entry->ct == answer->flow->ct && entry->port == port &&
+	       entry->hop == hop &&
 	       entry->pushed == snoop_is_pushed(answer) &&
-	       entry->value.mtu == min(answer->tuple->mtu, id->frame.room) &&
-	       !!(entry->value.flags & NF_FLOWMAP_F_COUNTER) == counter &&
-	       !memcmp(&entry->hop->id, id, sizeof(*id)) &&
-	       !(READ_ONCE(entry->hop->block) & NF_SNOOP_GONE);
+	       entry->value.mtu == min(answer->tuple->mtu, hop->frame.room) &&
+	       !!(entry->value.flags & NF_FLOWMAP_F_COUNTER) == counter;
 }
 
 /* Put @entry into the table, in the place of one for the same packets. */
@@ -527,21 +523,23 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	bool forward = key->len - 1 < answer->tuple->mtu;
 	u32 bucket = snoop_bucket(net, key);
 	struct snoop_entry *entry, *old;
-	struct snoop_way way;
+	struct snoop_hop *hop;
 	int stat;
 
 	old = snoop_entry_find(net, key, bucket);
-	stat = snoop_route(net, answer, &way);
+	stat = snoop_route(net, answer, now, &hop);
 	if (stat) {
 		snoop_count_stat(net, stat);
 		goto none;
 	}
 
-	if (old && snoop_entry_agrees(old, answer, &way.id, port) &&
-	    snoop_entry_confirm(old, answer, forward, now))
+	if (old && snoop_entry_agrees(old, answer, hop, port) &&
+	    snoop_entry_confirm(old, answer, forward, now)) {
+		snoop_hop_put(hop);
 		return old;
+	}
 
-	entry = snoop_entry_build(net, key, answer, &way.id, port);
+	entry = snoop_entry_build(net, key, answer, hop, port);
 	if (!entry)
 		goto none;
 

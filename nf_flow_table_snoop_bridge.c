@@ -158,7 +158,7 @@ struct net_device *snoop_bridge_below(struct net_device *dev,
 				      struct snoop_way *way,
 				      struct snoop_upper *upper)
 {
-	struct snoop_frame *frame = &way->id.frame;
+	struct snoop_frame *frame = &way->frame;
 	struct net_device_path_ctx ctx = { .dev = dev };
 	struct net_device_path path = {};
 	const struct net_device *port;

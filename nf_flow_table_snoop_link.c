@@ -152,7 +152,7 @@ bool snoop_is_upper(const struct net_device *dev)
  */
 struct net_device *snoop_below(struct net_device *dev, struct snoop_way *way)
 {
-	struct snoop_frame *frame = &way->id.frame;
+	struct snoop_frame *frame = &way->frame;
 	bool first = !way->uppers;
 	struct snoop_upper *upper;
 

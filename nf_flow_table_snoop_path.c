@@ -381,12 +381,12 @@ static struct neighbour *snoop_neigh(struct net_device *dev,
  * neighbour is told of the traffic, as its output function would be, so that it
  * stays reachable.
  */
-static bool snoop_neigh_l2(struct net_device *dev, struct snoop_hop_id *id)
+static bool snoop_neigh_l2(struct net_device *dev, struct snoop_way *way)
 {
-	struct ethhdr *eth = (struct ethhdr *)id->frame.l2;
+	struct ethhdr *eth = (struct ethhdr *)way->frame.l2;
 	struct neighbour *neigh;
 
-	neigh = snoop_neigh(dev, id->nexthop, id->proto);
+	neigh = snoop_neigh(dev, way->id.nexthop, way->id.proto);
 	if (!neigh || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
 		return false;
 
@@ -409,7 +409,7 @@ static bool snoop_neigh_l2(struct net_device *dev, struct snoop_hop_id *id)
  */
 static bool snoop_descend(struct net_device *dev, struct snoop_way *way)
 {
-	struct snoop_frame *frame = &way->id.frame;
+	struct snoop_frame *frame = &way->frame;
 
 	while (snoop_is_upper(dev)) {
 		way->block |= snoop_upper_block(dev);
@@ -431,16 +431,20 @@ static bool snoop_descend(struct net_device *dev, struct snoop_way *way)
 }
 
 /*
- * Find out @way->id.frame, which is zero, and the rest of @way.
+ * Find out where @way->id leads to.
  *
  * Context: BH disabled, RCU read lock.
  * Return: 0, or the enum snoop_stat that says why XDP cannot go there.
  */
 static int snoop_resolve(struct snoop_way *way)
 {
-	struct snoop_hop_id *id = &way->id;
-	struct ethhdr *eth = (struct ethhdr *)id->frame.l2;
+	const struct snoop_hop_id *id = &way->id;
+	struct ethhdr *eth = (struct ethhdr *)way->frame.l2;
 	struct net_device *dev;
+
+	memset(&way->frame, 0, sizeof(way->frame));
+	way->uppers = 0;
+	way->block = 0;
 
 	dev = dev_get_by_index_rcu(id->net, id->ifindex);
 	if (id->dst && (!dst_check(id->dst, id->cookie) ||
@@ -452,14 +456,14 @@ static int snoop_resolve(struct snoop_way *way)
 	ether_addr_copy(eth->h_dest, id->h_dest);
 	ether_addr_copy(eth->h_source, id->h_source);
 	eth->h_proto = id->proto;
-	id->frame.l2_len = ETH_HLEN;
-	id->frame.room = U16_MAX;
+	way->frame.l2_len = ETH_HLEN;
+	way->frame.room = U16_MAX;
 
 	/* PPP has no neighbours. */
 	if (id->dst && dev->type != ARPHRD_PPP) {
 		if (dev->addr_len != ETH_ALEN)
 			return SNOOP_STAT_xmit;
-		if (!snoop_neigh_l2(dev, id))
+		if (!snoop_neigh_l2(dev, way))
 			return SNOOP_STAT_neigh;
 	}
 
@@ -468,14 +472,14 @@ static int snoop_resolve(struct snoop_way *way)
 
 static u32 snoop_hop_scan(struct snoop_hop *hop)
 {
-	struct snoop_way way = { .id = hop->id };
+	struct snoop_way way;
 	int stat;
 
-	memset(&way.id.frame, 0, sizeof(way.id.frame));
+	way.id = hop->id;
 	stat = snoop_resolve(&way);
 	if (stat == SNOOP_STAT_neigh)
 		return way.block | NF_SNOOP_OUT_NEIGH;
-	if (stat || memcmp(&way.id, &hop->id, sizeof(way.id)))
+	if (stat || memcmp(&way.frame, &hop->frame, sizeof(way.frame)))
 		return NF_SNOOP_GONE;
 
 	snoop_passage_set(&hop->passage, way.upper, way.uppers);
@@ -502,12 +506,15 @@ bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 	return true;
 }
 
-static struct snoop_hop *snoop_hop_find(const struct snoop_hop_id *id, u32 hash)
+/* @frame: the hop's frame, NULL: whatever it is */
+static struct snoop_hop *snoop_hop_find(const struct snoop_hop_id *id, u32 hash,
+					const struct snoop_frame *frame)
 {
 	struct snoop_hop *hop;
 
 	hash_for_each_possible_rcu(snoop_hops, hop, node, hash)
 		if (!memcmp(&hop->id, id, sizeof(*id)) &&
+		    (!frame || !memcmp(&hop->frame, frame, sizeof(*frame))) &&
 		    !(READ_ONCE(hop->block) & NF_SNOOP_GONE) &&
 		    refcount_inc_not_zero(&hop->refs))
 			return hop;
@@ -539,31 +546,27 @@ void snoop_hop_put(struct snoop_hop *hop)
  * Return: the way out with a reference for the caller; NULL without memory or
  * where the dst is going away.
  */
-struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id)
+static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u32 hash)
 {
-	u32 hash = jhash(id, sizeof(*id), snoop_hop_seed);
 	struct snoop_hop *hop, *fresh;
-
-	hop = snoop_hop_find(id, hash);
-	if (hop)
-		return hop;
 
 	fresh = kzalloc(sizeof(*fresh), GFP_ATOMIC | __GFP_NOWARN);
 	if (!fresh)
 		return NULL;
-	if (id->dst && !dst_hold_safe(id->dst)) {
+	if (way->id.dst && !dst_hold_safe(way->id.dst)) {
 		kfree(fresh);
 		return NULL;
 	}
 
-	fresh->id = *id;
+	fresh->id = way->id;
+	fresh->frame = way->frame;
 	fresh->block = NF_SNOOP_OUT_DOWN;
 	fresh->checked = (u32)jiffies - 2;
 	refcount_set(&fresh->refs, 1);
 	spin_lock_init(&fresh->lock);
 
 	spin_lock(&snoop_share_lock);
-	hop = snoop_hop_find(id, hash);
+	hop = snoop_hop_find(&way->id, hash, &way->frame);
 	if (!hop)
 		hash_add_rcu(snoop_hops, &fresh->node, hash);
 	spin_unlock(&snoop_share_lock);
@@ -574,6 +577,40 @@ struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id)
 	dst_release(fresh->id.dst);
 	kfree(fresh);
 	return hop;
+}
+
+/*
+ * Of the many flows that leave the same way each asks for it, and most find it
+ * checked.  Where it is not, or leads elsewhere now, the way is found anew.
+ *
+ * Context: BH disabled, RCU read lock.
+ * Return: 0, with a reference to @hop for the caller, or the enum snoop_stat that
+ * says why there is none.
+ */
+static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
+			 struct snoop_hop **hop)
+{
+	u32 hash = jhash2((const u32 *)id, sizeof(*id) / sizeof(u32),
+			  snoop_hop_seed);
+	struct snoop_way way;
+	int stat;
+
+	*hop = snoop_hop_find(id, hash, NULL);
+	if (*hop) {
+		if (snoop_hop_check(*hop, now) &&
+		    !(READ_ONCE((*hop)->block) & NF_SNOOP_GONE))
+			return 0;
+		snoop_hop_put(*hop);
+	}
+
+	way.id = *id;
+	stat = snoop_resolve(&way);
+	if (stat)
+		return stat;
+
+	*hop = snoop_hop_add(&way, hash);
+
+	return *hop ? 0 : SNOOP_STAT_nomem;
 }
 
 static void snoop_key_to_tuple(const struct nf_flowmap_key *key,
@@ -676,47 +713,47 @@ bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
  * nf_flow_offload_ip_hook() and nf_flow_offload_ipv6_hook() do.
  *
  * Context: BH disabled, RCU read lock.
- * Return: 0, or the enum snoop_stat that says why XDP cannot.
+ * Return: 0, with a reference to @hop for the caller, or the enum snoop_stat that
+ * says why XDP cannot send there.
  */
-int snoop_route(struct net *net, const struct snoop_answer *answer,
-		struct snoop_way *way)
+int snoop_route(struct net *net, const struct snoop_answer *answer, u32 now,
+		struct snoop_hop **hop)
 {
 	const struct flow_offload_tuple *tuple = answer->tuple;
-	struct snoop_hop_id *id = &way->id;
 	bool ip4 = tuple->l3proto == AF_INET;
-
-	memset(way, 0, sizeof(*way));
-	id->net = net;
-	id->proto = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6);
+	struct snoop_hop_id id = {
+		.net = net,
+		.proto = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6),
+	};
 
 	switch (tuple->xmit_type) {
 	case FLOW_OFFLOAD_XMIT_DIRECT:
-		id->ifindex = tuple->out.ifidx;
-		ether_addr_copy(id->h_dest, tuple->out.h_dest);
-		ether_addr_copy(id->h_source, tuple->out.h_source);
-		return snoop_resolve(way);
+		id.ifindex = tuple->out.ifidx;
+		ether_addr_copy(id.h_dest, tuple->out.h_dest);
+		ether_addr_copy(id.h_source, tuple->out.h_source);
+		return snoop_hop_get(&id, now, hop);
 	case FLOW_OFFLOAD_XMIT_NEIGH:
 		break;
 	default:
 		return SNOOP_STAT_xmit;
 	}
 
-	id->dst = tuple->dst_cache;
-	id->cookie = tuple->dst_cookie;
-	if (!dst_check(id->dst, id->cookie))
+	id.dst = tuple->dst_cache;
+	id.cookie = tuple->dst_cookie;
+	if (!dst_check(id.dst, id.cookie))
 		return SNOOP_STAT_stale;
 
-	id->ifindex = READ_ONCE(id->dst->dev)->ifindex;
+	id.ifindex = READ_ONCE(id.dst->dev)->ifindex;
 	if (ip4)
-		id->nexthop[0] = rt_nexthop(dst_rtable(id->dst),
-					    answer->other->src_v4.s_addr);
+		id.nexthop[0] = rt_nexthop(dst_rtable(id.dst),
+					   answer->other->src_v4.s_addr);
 	else
-		memcpy(id->nexthop,
-		       rt6_nexthop(dst_rt6_info(id->dst),
+		memcpy(id.nexthop,
+		       rt6_nexthop(dst_rt6_info(id.dst),
 				   (struct in6_addr *)&answer->other->src_v6),
-		       sizeof(id->nexthop));
+		       sizeof(id.nexthop));
 
-	return snoop_resolve(way);
+	return snoop_hop_get(&id, now, hop);
 }
 
 /* --- devices that go ----------------------------------------------------- */

@@ -117,7 +117,7 @@ static bool snoop_ppp_is_plain(const struct net_device *dev, bool ip4)
 struct net_device *snoop_ppp_below(struct net_device *dev,
 				   struct snoop_way *way)
 {
-	struct snoop_frame *frame = &way->id.frame;
+	struct snoop_frame *frame = &way->frame;
 	struct pppoe_hdr *pppoe = (struct pppoe_hdr *)(frame->l2 + ETH_HLEN);
 	struct ethhdr *eth = (struct ethhdr *)frame->l2;
 	struct net_device_path_ctx ctx = { .dev = dev };

@@ -112,10 +112,7 @@ struct snoop_frame {
 	u8			l2[NF_FLOWMAP_L2_MAX];
 };
 
-/*
- * What tells one way out from another; compared as memory.  @frame follows from
- * the rest, for the moment.
- */
+/* What tells one way out from another; compared as memory. */
 struct snoop_hop_id {
 	struct net		*net;
 	struct dst_entry	*dst;		/* NULL: transmit directly */
@@ -126,23 +123,27 @@ struct snoop_hop_id {
 	u8			h_source[ETH_ALEN];
 	__be16			proto;
 	u8			zero[2];
-	struct snoop_frame	frame;
 };
 
-static_assert(sizeof(struct snoop_hop_id) == 56 + 40);
+static_assert(sizeof(struct snoop_hop_id) == 56);
 
 /* What a hop's id leads to now. */
 struct snoop_way {
 	struct snoop_hop_id	id;
+	struct snoop_frame	frame;
 	struct snoop_upper	upper[SNOOP_UPPER_MAX];
 	u32			uppers;
 	u32			block;		/* enum nf_snoop_block */
 };
 
-/* A way out.  Holds @id.dst.  Once NF_SNOOP_GONE, always gone. */
+/*
+ * A way out.  Holds @id.dst.  When @id leads to other frames than @frame, it is
+ * NF_SNOOP_GONE, and stays so.
+ */
 struct snoop_hop {
 	struct hlist_node	node;
 	struct snoop_hop_id	id;
+	struct snoop_frame	frame;
 	refcount_t		refs;
 	spinlock_t		lock;		/* one checker at a time */
 	u32			checked;	/* jiffies */
@@ -354,15 +355,14 @@ static inline void snoop_push_exit(void)
 /* nf_flow_table_snoop_path.c */
 bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	       struct snoop_answer *answer);
-int snoop_route(struct net *net, const struct snoop_answer *answer,
-		struct snoop_way *way);
+int snoop_route(struct net *net, const struct snoop_answer *answer, u32 now,
+		struct snoop_hop **hop);
 struct snoop_port *snoop_port_find(const struct net *net,
 				   const struct nf_flowmap_key *key, u32 climb);
 struct snoop_port *snoop_port_get(struct net *net,
 				  const struct nf_flowmap_key *key, u32 climb);
 bool snoop_port_check(struct snoop_port *port, u32 now);
 void snoop_port_put(struct snoop_port *port);
-struct snoop_hop *snoop_hop_get(const struct snoop_hop_id *id);
 bool snoop_hop_check(struct snoop_hop *hop, u32 now);
 void snoop_hop_put(struct snoop_hop *hop);
 int snoop_path_init(void);
