@@ -355,6 +355,28 @@ void config_ip_links(const struct config *config, FILE *out)
 	}
 }
 
+/*
+ * Bridges know their hosts, as they would from the first word that a host says:
+ * what they do not know they flood, which is no flow's way out.
+ */
+void config_fdb(const struct config *config, int port, FILE *out)
+{
+	enum link link = config->link[port];
+	int n;
+
+	if (link != LINK_BRIDGE && link != LINK_BRIDGE_PVID &&
+	    link != LINK_BRIDGE_VLAN)
+		return;
+
+	for (n = 2; n < 8; n++) {
+		fprintf(out, "fdb replace 02:00:00:00:%02x:%02x dev p%d master dynamic",
+			port, n, port);
+		if (link == LINK_BRIDGE_PVID)
+			fprintf(out, " vlan %d", TAG_ID(port, 0));
+		fputs("\n", out);
+	}
+}
+
 void config_ip_port(const struct config *config, int port, FILE *out)
 {
 	bool ip6s = config_has_ip6(config, port), last = port == config->ports - 1;

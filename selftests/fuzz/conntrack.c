@@ -21,6 +21,9 @@
 /* What conntrack gives a connection that is in a flowtable, when its own collector comes by. */
 #define OFFLOAD_TIMEOUT		86400
 
+/* What is left to one of UDP with answers when its flow ends: 120 s less the flowtable's 30. */
+#define UDP_END_TIMEOUT		90
+
 #define BUFFER_SIZE		(64 * 1024)
 
 /* One connection: its attributes, as they came, the tuple of the first direction in front. */
@@ -163,11 +166,21 @@ static void forget(struct view *view)
 	free(view->connections);
 }
 
-/* Whether the collector came by is chance; it gives back no time when the flow ends. */
+/* Up to half of it can be over, at which the collector gives it again. */
+static bool is_left_of(uint32_t timeout, uint32_t of)
+{
+	return timeout <= of && timeout >= of / 2 - TIMEOUT_TOLERANCE;
+}
+
+/*
+ * Whether the collector came by is chance.  What it gave is left when a flow of
+ * TCP ends, and cut when one of UDP does; without it there is what a packet on
+ * the stack left, which is less.
+ */
 static bool may_be_collectors(const struct connection *connection)
 {
-	return connection->timeout <= OFFLOAD_TIMEOUT &&
-	       connection->timeout >= OFFLOAD_TIMEOUT / 2 - TIMEOUT_TOLERANCE;
+	return is_left_of(connection->timeout, OFFLOAD_TIMEOUT) ||
+	       is_left_of(connection->timeout, UDP_END_TIMEOUT);
 }
 
 static bool same(const struct connection *a, const struct connection *b)

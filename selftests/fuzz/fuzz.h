@@ -187,6 +187,7 @@ uint16_t link_tag_type(enum link link, unsigned int tag);
 #define TAGS_MAX		2
 #define TAG_ID(port, tag)	(10 * ((port) + 1) + (tag))
 void config_ip_port(const struct config *config, int port, FILE *out);
+void config_fdb(const struct config *config, int port, FILE *out);
 void config_tc(const struct config *config, FILE *out);
 /* Without the flowtables, if they are made by flowmap. */
 void config_nft(const struct config *config, bool snoop, FILE *out);

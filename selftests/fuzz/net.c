@@ -262,6 +262,14 @@ static void run_tc(int router, const char *commands)
 		die("tc failed, given:\n%s", commands);
 }
 
+static void run_bridge(int router, const char *commands)
+{
+	static const char * const argv[] = { "bridge", "-batch", "-", NULL };
+
+	if (commands[0] && run_program(router, commands, argv))
+		die("bridge failed, given:\n%s", commands);
+}
+
 /* What @write writes, given to @run. */
 static void give(int router, const struct config *config,
 		 void (*write)(const struct config *config, FILE *out),
@@ -303,6 +311,11 @@ void net_up(const struct config *config, int router, int port)
 	config_ip_port(config, port, out);
 	fclose(out);
 	net_ip(router, text);
+	free(text);
+	out = open_memstream(&text, &len);
+	config_fdb(config, port, out);
+	fclose(out);
+	run_bridge(router, text);
 	free(text);
 
 	net_enter(router);
