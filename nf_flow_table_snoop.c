@@ -393,6 +393,15 @@ static bool snoop_is_pushed(const struct snoop_answer *answer)
 	return compat_is_snooped(answer->flowtable) && !answer->climb;
 }
 
+/* No more than a hint: who builds an entry counts it. */
+static bool snoop_is_full(struct net *net)
+{
+	const struct snoop_net *sn = snoop_net(net);
+
+	return atomic_read(&snoop_entries) >= snoop_max_entries ||
+	       atomic_read(&sn->used) >= READ_ONCE(sn->limit);
+}
+
 /*
  * Context: BH disabled, RCU read lock, which keeps @answer.
  * Return: an entry that holds @port too, and has taken over the caller's
@@ -527,7 +536,9 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	int stat;
 
 	old = snoop_entry_find(net, key, bucket);
-	stat = snoop_route(net, answer, now, &hop);
+	stat = SNOOP_STAT_full;
+	if (old || !snoop_is_full(net))
+		stat = snoop_route(net, answer, now, &hop);
 	if (stat) {
 		snoop_count_stat(net, stat);
 		goto none;

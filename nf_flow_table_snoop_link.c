@@ -161,6 +161,7 @@ struct net_device *snoop_below(struct net_device *dev, struct snoop_way *way)
 
 	upper = &way->upper[way->uppers++];
 	upper->dev = dev;
+	upper->header = 0;
 	if (netif_is_bridge_master(dev))
 		return snoop_bridge_below(dev, way, upper);
 	if (!is_vlan_dev(dev))

@@ -523,9 +523,8 @@ static struct snoop_hop *snoop_hop_find(const struct snoop_hop_id *id, u32 hash,
 }
 
 /*
- * The last reference is that of an entry no reader can see any more, and only
- * an entry leads to @id.dst; those who find the hop in the list find no
- * reference to take.
+ * Only a reference leads to @id.dst: an entry's is the last where no reader can see
+ * the entry any more, and those who find the hop in the list find none to take.
  */
 void snoop_hop_put(struct snoop_hop *hop)
 {
@@ -784,6 +783,10 @@ static int snoop_dev_event(struct notifier_block *nb, unsigned long event,
 	hash_for_each_rcu(snoop_hops, i, hop, node)
 		snoop_passage_forget(&hop->passage, dev);
 	rcu_read_unlock();
+
+	/* A bridge of 6.1 is about to free what it counts in. */
+	if (netif_is_bridge_master(dev))
+		synchronize_net();
 
 	return NOTIFY_DONE;
 }
