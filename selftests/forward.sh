@@ -109,6 +109,8 @@ transfer()
 
 	[ "$proto" = tcp ] || args+=("$((mtu - 48))")
 	mapfile -t before < <(snapshot)
+	# That of the transfer before is not its own.
+	: >"$tmp/report"
 	c timeout 30 traffic "${args[@]}" <"$tmp/hold" >"$tmp/report" 2>&1 &
 	pid=$!
 	exec {hold}>"$tmp/hold"

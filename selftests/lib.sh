@@ -374,10 +374,10 @@ captured()
 	sed -i '/^ready$/d' "$1"
 }
 
-# says FILE TEXT: without starting a program, which takes long where the machine is emulated
+# says FILE TEXT: without starting a program, which takes long where the machine is emulated. Who writes it may not have begun.
 says()
 {
-	[[ $(<"$1") = *"$2"* ]]
+	[[ -e $1 && $(<"$1") = *"$2"* ]]
 }
 
 has_captured()

@@ -62,6 +62,7 @@ transfer()
 	all=$(($(sent "$client" c0) + $(sent "$server" s0)))
 	fast=$(forwarded r0 r1)
 	rm -f "$tmp/report"
+	: >"$tmp/report"
 	c timeout 60 traffic tcp 10.0.2.2 "$1" "$bytes" <"$tmp/hold" >"$tmp/report" 2>&1 &
 	busywait 30000 has_reported $! || true
 	all=$(($(sent "$client" c0) + $(sent "$server" s0) - all))

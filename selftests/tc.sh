@@ -98,6 +98,7 @@ transfer()
 
 	[ "$proto" = tcp ] || args+=(1400)
 	mapfile -t before < <(snapshot)
+	: >"$tmp/report"
 	c timeout 30 traffic "${args[@]}" <"$tmp/hold" >"$tmp/report" 2>&1 &
 	pid=$!
 	exec {hold}>"$tmp/hold"
