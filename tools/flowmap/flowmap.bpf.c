@@ -145,6 +145,30 @@ static __always_inline bool is_short(const void *ip, __u32 size, const void *end
 	return ip + size > end;
 }
 
+static __always_inline __u32 l4_size(__u8 proto)
+{
+	return proto == IPPROTO_TCP ? sizeof(struct tcphdr) :
+				      sizeof(struct udphdr);
+}
+
+/* May a packet with headers of @size bytes be looked up?  If not, it is left. */
+static __always_inline bool check_headers(const void *ip, __u32 size,
+					  const void *end, __u32 offset,
+					  __u8 ttl)
+{
+	if (is_short(ip, size, end, offset)) {
+		leave(FLOWMAP_TRUNCATED);
+		return false;
+	}
+	if (ttl <= 1) {
+		leave(FLOWMAP_TTL);
+		return false;
+	}
+
+	return true;
+}
+
+/* Return: what becomes of the packet; NULL where it is left. */
 static __always_inline const struct nf_flowmap_value *
 look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	__u8 family, const struct nf_flowmap_encap *encap, const void *l4,
@@ -152,6 +176,7 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 {
 	const void *data = (void *)(long)ctx->data;
 	const void *end = (void *)(long)ctx->data_end;
+	const struct nf_flowmap_value *value;
 	const struct tcphdr *tcp = l4;
 	__u32 len;
 
@@ -176,10 +201,22 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	key->len = len - offset;
 
 	if (door == DOOR_MAP)
-		return bpf_map_lookup_elem(&flowmap_flows, key);
+		value = bpf_map_lookup_elem(&flowmap_flows, key);
+	else
+		value = (const void *)bpf_xdp_flowmap_lookup(ctx, key,
+							     sizeof(*key),
+							     sizeof(*value));
+	if (!value) {
+		leave(key->flags & NF_FLOWMAP_KEY_END ?
+		      FLOWMAP_TCP_END : FLOWMAP_NO_FLOW);
+		return NULL;
+	}
+	if (key->len > value->mtu) {
+		leave(FLOWMAP_MTU);
+		return NULL;
+	}
 
-	return (const void *)bpf_xdp_flowmap_lookup(ctx, key, sizeof(*key),
-						    sizeof(struct nf_flowmap_value));
+	return value;
 }
 
 /*
@@ -259,16 +296,12 @@ forward_ipv4(struct xdp_md *ctx, enum door door,
 	     const struct nf_flowmap_encap *encap, struct iphdr *ip,
 	     __u32 offset, void *end, __u8 proto)
 {
-	const __u32 size = sizeof(*ip) + (proto == IPPROTO_TCP ?
-					  sizeof(struct tcphdr) :
-					  sizeof(struct udphdr));
+	const __u32 size = sizeof(*ip) + l4_size(proto);
 	const struct nf_flowmap_value *value;
 	struct nf_flowmap_key key;
 
-	if (is_short(ip, size, end, offset))
-		return leave(FLOWMAP_TRUNCATED);
-	if (ip->ttl <= 1)
-		return leave(FLOWMAP_TTL);
+	if (!check_headers(ip, size, end, offset, ip->ttl))
+		return XDP_PASS;
 
 	copy8(&key.addrs.ip4, &ip->saddr);
 	*(__u64 *)&key.addrs.ip6.saddr[2] = 0;
@@ -276,10 +309,7 @@ forward_ipv4(struct xdp_md *ctx, enum door door,
 	*(__u64 *)&key.addrs.ip6.daddr[2] = 0;
 	value = look_up(ctx, door, &key, AF_INET, encap, ip + 1, proto, offset);
 	if (!value)
-		return leave(key.flags & NF_FLOWMAP_KEY_END ?
-			     FLOWMAP_TCP_END : FLOWMAP_NO_FLOW);
-	if (key.len > value->mtu)
-		return leave(FLOWMAP_MTU);
+		return XDP_PASS;
 
 	ip = write_l2(ctx, ip, offset, size, &key, value);
 	if (!ip)
@@ -308,24 +338,17 @@ forward_ipv6(struct xdp_md *ctx, enum door door,
 	     const struct nf_flowmap_encap *encap, struct ipv6hdr *ip,
 	     __u32 offset, void *end, __u8 proto)
 {
-	const __u32 size = sizeof(*ip) + (proto == IPPROTO_TCP ?
-					  sizeof(struct tcphdr) :
-					  sizeof(struct udphdr));
+	const __u32 size = sizeof(*ip) + l4_size(proto);
 	const struct nf_flowmap_value *value;
 	struct nf_flowmap_key key;
 
-	if (is_short(ip, size, end, offset))
-		return leave(FLOWMAP_TRUNCATED);
-	if (ip->hop_limit <= 1)
-		return leave(FLOWMAP_TTL);
+	if (!check_headers(ip, size, end, offset, ip->hop_limit))
+		return XDP_PASS;
 
 	copy_ipv6_addrs(&key.addrs.ip6, &ip->saddr);
 	value = look_up(ctx, door, &key, AF_INET6, encap, ip + 1, proto, offset);
 	if (!value)
-		return leave(key.flags & NF_FLOWMAP_KEY_END ?
-			     FLOWMAP_TCP_END : FLOWMAP_NO_FLOW);
-	if (key.len > value->mtu)
-		return leave(FLOWMAP_MTU);
+		return XDP_PASS;
 
 	ip = write_l2(ctx, ip, offset, size, &key, value);
 	if (!ip)
