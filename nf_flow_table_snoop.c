@@ -736,22 +736,29 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	return snoop_entry_use(entry, key, block);
 }
 
+/* @entry is good for this packet, unless the packet comes by a door that it blocks. */
+static __always_inline const struct nf_flowmap_value *
+snoop_lookup_checked(struct net *net, const struct nf_flowmap_key *key,
+		     u32 door, struct snoop_entry *entry, u32 now)
+{
+	u32 block = READ_ONCE(entry->block);
+
+	if (unlikely(block & door))
+		return snoop_lookup_slowly(net, key, door, entry, now);
+
+	return snoop_entry_use(entry, key, block);
+}
+
 /* The first packet of an entry in a jiffy. */
 static noinline const struct nf_flowmap_value *
 snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		   struct snoop_entry *entry, u32 now)
 {
-	u32 block;
-
 	if (!snoop_entry_check_quickly(entry, now,
 				       key->len - 1 < entry->value.mtu))
 		return snoop_lookup_slowly(net, key, door, entry, now);
 
-	block = READ_ONCE(entry->block);
-	if (unlikely(block & door))
-		return snoop_lookup_slowly(net, key, door, entry, now);
-
-	return snoop_entry_use(entry, key, block);
+	return snoop_lookup_checked(net, key, door, entry, now);
 }
 
 /*
@@ -796,7 +803,7 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	     u8 l3proto)
 {
 	struct snoop_entry *entry;
-	u32 now = jiffies, block;
+	u32 now = jiffies;
 
 	if (unlikely(key->flags)) {
 		if (key->flags != NF_FLOWMAP_KEY_FRAGS)
@@ -812,11 +819,8 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	/* pairs with the release in snoop_entry_is_checked() */
 	if (unlikely(smp_load_acquire(&entry->checked) != now))
 		return snoop_lookup_again(net, key, door, entry, now);
-	block = READ_ONCE(entry->block);
-	if (unlikely(block & door))
-		return snoop_lookup_slowly(net, key, door, entry, now);
 
-	return snoop_entry_use(entry, key, block);
+	return snoop_lookup_checked(net, key, door, entry, now);
 }
 
 /* Apart, so that IPv4 does not pay for the registers that this takes. */
