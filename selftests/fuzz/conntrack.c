@@ -21,8 +21,12 @@
 /* What conntrack gives a connection that is in a flowtable, when its own collector comes by. */
 #define OFFLOAD_TIMEOUT		86400
 
-/* What is left to one of UDP with answers when its flow ends: 120 s less the flowtable's 30. */
+/*
+ * What one of UDP has at most when its flow ends: 120 s less the flowtable's 30;
+ * and what a packet without an answer leaves it.
+ */
 #define UDP_END_TIMEOUT		90
+#define UDP_TIMEOUT		30
 
 #define BUFFER_SIZE		(64 * 1024)
 
@@ -172,15 +176,31 @@ static bool is_left_of(uint32_t timeout, uint32_t of)
 	return timeout <= of && timeout >= of / 2 - TIMEOUT_TOLERANCE;
 }
 
+static bool is_udp(const struct connection *connection)
+{
+	const struct nlattr *tuple = (const void *)connection->attrs, *proto, *num;
+
+	mnl_attr_for_each_nested(proto, tuple) {
+		if (mnl_attr_get_type(proto) != CTA_TUPLE_PROTO)
+			continue;
+		mnl_attr_for_each_nested(num, proto)
+			if (mnl_attr_get_type(num) == CTA_PROTO_NUM)
+				return mnl_attr_get_u8(num) == IPPROTO_UDP;
+	}
+
+	return false;
+}
+
 /*
  * Whether the collector came by is chance.  What it gave is left when a flow of
  * TCP ends, and cut when one of UDP does; without it there is what a packet on
  * the stack left, which is less.
  */
-static bool may_be_collectors(const struct connection *connection)
+static bool may_be_collectors(const struct connection *with, const struct connection *without)
 {
-	return is_left_of(connection->timeout, OFFLOAD_TIMEOUT) ||
-	       is_left_of(connection->timeout, UDP_END_TIMEOUT);
+	return is_left_of(with->timeout, OFFLOAD_TIMEOUT) ||
+	       (is_udp(with) && is_left_of(with->timeout, UDP_END_TIMEOUT) &&
+		without->timeout <= UDP_TIMEOUT);
 }
 
 static bool same(const struct connection *a, const struct connection *b)
@@ -191,7 +211,7 @@ static bool same(const struct connection *a, const struct connection *b)
 		return false;
 
 	return (late <= TIMEOUT_TOLERANCE && late >= -TIMEOUT_TOLERANCE) ||
-	       may_be_collectors(a) || may_be_collectors(b);
+	       may_be_collectors(a, b) || may_be_collectors(b, a);
 }
 
 static void print(FILE *out, int router, const struct connection *connection)
