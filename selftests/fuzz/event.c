@@ -34,9 +34,10 @@ static uint64_t jiffy_clock(void)
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
-static void wait_jiffies(unsigned int count)
+void event_wait(void)
 {
 	uint64_t last = jiffy_clock(), now;
+	unsigned int count = JIFFIES;
 
 	while (count) {
 		now = jiffy_clock();
@@ -237,5 +238,5 @@ void event_run(const struct config *config, const struct packet *event,
 	/* A flowtable that tells does so at once. */
 	if (!net_snoops(config) || (event->event != EVENT_CONNTRACK &&
 				    event->event != EVENT_FLUSH))
-		wait_jiffies(JIFFIES);
+		event_wait();
 }

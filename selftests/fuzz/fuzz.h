@@ -398,6 +398,8 @@ struct condition {
 
 void event_run(const struct config *config, const struct packet *event,
 	       struct condition *now);
+/* As long as the router with XDP may take to follow. */
+void event_wait(void);
 const char *event_name(enum event event);
 
 /* --- XDP (xdp.c) ------------------------------------------------------------ */

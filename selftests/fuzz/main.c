@@ -181,6 +181,16 @@ static void happen(const struct config *config, const struct packet *event,
 }
 
 /*
+ * A flow whose way has changed ends when a packet, of either direction, finds out
+ * in the flowtable and goes by the stack: an event of its own.
+ */
+static void heed_end(const struct config *config, bool by_flowtable)
+{
+	if (config->class == CLASS_EVENTS && !net_snoops(config) && !by_flowtable)
+		event_wait();
+}
+
+/*
  * Return: 0 if both routers did the same; else after how many packets they did
  * not, and says on @log what they did.
  */
@@ -192,6 +202,7 @@ static size_t run(const struct config *config, const struct packet *packets,
 	struct condition now = {};
 	struct share share = {};
 	unsigned int lost;
+	bool by_flowtable;
 	size_t i;
 
 	net_setup(config);
@@ -219,8 +230,9 @@ static size_t run(const struct config *config, const struct packet *packets,
 			print_frames(log, &out);
 			return i + 1;
 		}
-		share.by_flowtable += !now.chain && !now.detached &&
-				      is_by_flowtable(&out);
+		by_flowtable = is_by_flowtable(&out);
+		share.by_flowtable += !now.chain && !now.detached && by_flowtable;
+		heed_end(config, by_flowtable);
 	}
 	lost = wire_lost();
 	if (lost)
