@@ -84,6 +84,15 @@ void net_start_ip(int router)
 	close(fds[0]);
 }
 
+/* It forgets no memory that a command took. */
+void net_restart_ip(int router)
+{
+	close(ip[router].input);
+	if (waitpid(ip[router].pid, NULL, 0) < 0)
+		die("ip: %s", strerror(errno));
+	net_start_ip(router);
+}
+
 static int mtu_of_lo(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo" };

@@ -355,6 +355,7 @@ const char *net_name(int router);
 /* --- commands (command.c) -------------------------------------------------- */
 
 void net_start_ip(int router);
+void net_restart_ip(int router);
 void net_start_nft(int router);
 void net_ip(int router, const char *commands);
 void net_nft(int router, const char *commands);

@@ -21,6 +21,9 @@
 
 #define WIRES_MTU	FRAME_MAX
 
+/* After so many configurations ip starts anew. */
+#define IP_CONFIGS	50
+
 /* The kernel tells of carriers once a second, and looks at all routes again then. */
 #define LINKWATCH_US	1200000
 #define TOLD_US		1500000
@@ -392,11 +395,23 @@ void net_settle(void)
 	usleep(LINKWATCH_US);
 }
 
+static void restart_ip_in_time(void)
+{
+	static unsigned int configs;
+	int net;
+
+	if (++configs % IP_CONFIGS)
+		return;
+	for (net = 0; net < NAMESPACES; net++)
+		net_restart_ip(net);
+}
+
 /* Both routers anew, XDP on one of them. */
 void net_setup(const struct config *config)
 {
 	int router, port;
 
+	restart_ip_in_time();
 	/* tc is slow to start, so that qdiscs go with their links */
 	if (!wires_there || has_qdiscs)
 		new_links(config);
