@@ -344,6 +344,8 @@ void net_down(int router, int port);
 void net_settle(void);
 void net_up(const struct config *config, int router, int port);
 void net_setup(const struct config *config);
+/* Flows that have ended leave the flowtables now. */
+void net_collect(void);
 /* This process goes into a namespace. */
 void net_enter(int router);
 unsigned int net_ifindex(int port);
