@@ -283,20 +283,23 @@ static void restart_ip6(int router)
 	}
 }
 
-static void run_tc(int router, const char *commands)
+/* @program: tc or bridge */
+static void run_batch(int router, const char *program, const char *commands)
 {
-	static const char * const argv[] = { "tc", "-batch", "-", NULL };
+	const char *const argv[] = { program, "-batch", "-", NULL };
 
 	if (commands[0] && run_program(router, commands, argv))
-		die("tc failed, given:\n%s", commands);
+		die("%s failed, given:\n%s", program, commands);
+}
+
+static void run_tc(int router, const char *commands)
+{
+	run_batch(router, "tc", commands);
 }
 
 static void run_bridge(int router, const char *commands)
 {
-	static const char * const argv[] = { "bridge", "-batch", "-", NULL };
-
-	if (commands[0] && run_program(router, commands, argv))
-		die("bridge failed, given:\n%s", commands);
+	run_batch(router, "bridge", commands);
 }
 
 /* What @write writes, given to @run. */
@@ -306,6 +309,20 @@ static void give(int router, const struct config *config,
 {
 	char *text = text_of(config, write);
 
+	run(router, text);
+	free(text);
+}
+
+static void give_port(int router, const struct config *config, int port,
+		      void (*write)(const struct config *config, int port, FILE *out),
+		      void (*run)(int router, const char *commands))
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	write(config, port, out);
+	fclose(out);
 	run(router, text);
 	free(text);
 }
@@ -322,9 +339,7 @@ void net_down(int router, int port)
 /* A port with all that belongs to it. */
 void net_up(const struct config *config, int router, int port)
 {
-	char dev[IF_NAMESIZE], up[64], *text = NULL;
-	size_t len;
-	FILE *out;
+	char dev[IF_NAMESIZE], up[64];
 
 	snprintf(dev, sizeof(dev), "p%d", port);
 	snprintf(up, sizeof(up), "link set %s mtu %u up\n", dev,
@@ -336,16 +351,8 @@ void net_up(const struct config *config, int router, int port)
 	net_enter(WIRES);
 	wait_for_carrier(dev);
 
-	out = open_memstream(&text, &len);
-	config_ip_port(config, port, out);
-	fclose(out);
-	net_ip(router, text);
-	free(text);
-	out = open_memstream(&text, &len);
-	config_fdb(config, port, out);
-	fclose(out);
-	run_bridge(router, text);
-	free(text);
+	give_port(router, config, port, config_ip_port, net_ip);
+	give_port(router, config, port, config_fdb, run_bridge);
 
 	net_enter(router);
 	wait_for_carrier(config_device(config, port));
