@@ -104,23 +104,20 @@ snapshot()
 # transfer NAME FAMILY PROTO ADDRESS PORT
 transfer()
 {
-	local name=$1 family=$2 proto=$3 port=$5 before after pid hold i delta=()
+	local name=$1 family=$2 proto=$3 port=$5 before after hold i delta=()
 	local args=("$proto" "$4" "$5" "$bytes")
 
 	[ "$proto" = tcp ] || args+=("$((mtu - 48))")
 	mapfile -t before < <(snapshot)
-	# That of the transfer before is not its own.
-	: >"$tmp/report"
-	c timeout 30 traffic "${args[@]}" <"$tmp/hold" >"$tmp/report" 2>&1 &
-	pid=$!
+	start_transfer 30 "${args[@]}"
 	exec {hold}>"$tmp/hold"
 	# The transfer is over when it is reported, but the flow is not until the client may end.
-	busywait 30000 has_reported "$pid"
+	busywait 30000 is_reported
 	succeeds "$name: $(cat "$tmp/report")" grep -q "^$bytes of $bytes bytes intact" "$tmp/report"
 	succeeds "$name: conntrack says OFFLOAD" is_offloaded "$family" "$proto" "$port"
 	mapfile -t after < <(snapshot)
 	exec {hold}>&-
-	wait "$pid" || true
+	wait "$transfer_pid" || true
 
 	for i in "${!after[@]}"; do
 		delta[i]=$((after[i] - before[i]))
@@ -128,11 +125,6 @@ transfer()
 	check_path "$name" r0 "${delta[@]:0:4}"
 	check_path "$name" r1 "${delta[@]:4:4}"
 	[ "$proto" = udp ] || check_end "$name" is_time_wait "$family" tcp "$port"
-}
-
-has_reported()
-{
-	[ -s "$tmp/report" ] || ! kill -0 "$1" 2>/dev/null
 }
 
 # check_end NAME CONDITION FAMILY PROTO PORT

@@ -98,6 +98,22 @@ background()
 	disown
 }
 
+# start_transfer SECONDS ARG...: "traffic ARG..." of the client, as the process $transfer_pid, which reports in $tmp/report; its
+# connection stays open as long as $tmp/hold.
+start_transfer()
+{
+	# What the transfer before reported is not its own.
+	: >"$tmp/report"
+	c timeout "$1" traffic "${@:2}" <"$tmp/hold" >"$tmp/report" 2>&1 &
+	transfer_pid=$!
+}
+
+# is_reported: is the transfer over, whether or not its connection is?
+is_reported()
+{
+	[ -s "$tmp/report" ] || ! kill -0 "$transfer_pid" 2>/dev/null
+}
+
 cleanup()
 {
 	local rc=$? ns

@@ -51,20 +51,13 @@ refused()
 	fi
 }
 
-has_reported()
-{
-	[ -s "$tmp/report" ] || ! kill -0 "$1" 2>/dev/null
-}
-
 # transfer PORT: a connection that stays open. $all is how many packets came to the router, $fast how many XDP forwarded.
 transfer()
 {
 	all=$(($(sent "$client" c0) + $(sent "$server" s0)))
 	fast=$(forwarded r0 r1)
-	rm -f "$tmp/report"
-	: >"$tmp/report"
-	c timeout 60 traffic tcp 10.0.2.2 "$1" "$bytes" <"$tmp/hold" >"$tmp/report" 2>&1 &
-	busywait 30000 has_reported $! || true
+	start_transfer 60 tcp 10.0.2.2 "$1" "$bytes"
+	busywait 30000 is_reported || true
 	all=$(($(sent "$client" c0) + $(sent "$server" s0) - all))
 	fast=$(($(forwarded r0 r1) - fast))
 	succeeds "port $1: $(<"$tmp/report")" grep -q "^$bytes of $bytes bytes intact" "$tmp/report"

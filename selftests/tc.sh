@@ -94,15 +94,13 @@ snapshot()
 # transfer NAME PROTO ADDRESS PORT; the flow stays open until it has been looked at.
 transfer()
 {
-	local name=$1 proto=$2 before after hold pid i delta=() args=("$2" "$3" "$4" "$bytes")
+	local name=$1 proto=$2 before after hold i delta=() args=("$2" "$3" "$4" "$bytes")
 
 	[ "$proto" = tcp ] || args+=(1400)
 	mapfile -t before < <(snapshot)
-	: >"$tmp/report"
-	c timeout 30 traffic "${args[@]}" <"$tmp/hold" >"$tmp/report" 2>&1 &
-	pid=$!
+	start_transfer 30 "${args[@]}"
 	exec {hold}>"$tmp/hold"
-	busywait 30000 has_reported "$pid" || true
+	busywait 30000 is_reported || true
 	mapfile -t after < <(snapshot)
 	for i in "${!after[@]}"; do
 		delta[i]=$((after[i] - before[i]))
@@ -116,13 +114,8 @@ transfer()
 	check "$name: seen by the filter at tc egress" "${delta[2]}" -ge $((delta[0] - max))
 	check "$name: forwarded by XDP, of ${delta[4]}" "${delta[3]}" -ge $((delta[4] - max))
 	exec {hold}>&-
-	wait "$pid" || true
+	wait "$transfer_pid" || true
 	r conntrack -D -p "$proto" >/dev/null 2>&1 || true
-}
-
-has_reported()
-{
-	[ -s "$tmp/report" ] || ! kill -0 "$1" 2>/dev/null
 }
 
 topology
