@@ -20,7 +20,9 @@ add_network()
 
 	modprobe -a nf_flow_table_inet nf_conntrack veth
 	ip netns add router
-	router sysctl -q -w net.ipv4.ip_forward=1 net.netfilter.nf_conntrack_max=0 net.netfilter.nf_flowtable_udp_timeout=100000
+	# One bound for all namespaces, which only the first can set.
+	sysctl -q -w net.netfilter.nf_conntrack_max=0
+	router sysctl -q -w net.ipv4.ip_forward=1 net.netfilter.nf_flowtable_udp_timeout=100000
 	for dev in lan wan; do
 		ip link add name "$dev" netns router type veth peer name peer netns router
 		router ethtool -K peer tx off gro on >/dev/null
