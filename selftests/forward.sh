@@ -16,7 +16,7 @@ load_modules
 
 # As large as a packet can be and still lie in one page: 6.1 redirects no fragments.
 mtu=3400
-bytes=${BYTES:-$((sanitized ? 10000000 : 100000000))}
+bytes=${BYTES:-$((sanitized ? 20000000 : 100000000))}
 udp_timeout=3
 
 ruleset()
@@ -109,10 +109,10 @@ transfer()
 
 	[ "$proto" = tcp ] || args+=("$((mtu - 48))")
 	mapfile -t before < <(snapshot)
-	start_transfer 30 "${args[@]}"
+	start_transfer 60 "${args[@]}"
 	exec {hold}>"$tmp/hold"
 	# The transfer is over when it is reported, but the flow is not until the client may end.
-	busywait 30000 is_reported
+	busywait 60000 is_reported || true
 	succeeds "$name: $(cat "$tmp/report")" grep -q "^$bytes of $bytes bytes intact" "$tmp/report"
 	succeeds "$name: conntrack says OFFLOAD" is_offloaded "$family" "$proto" "$port"
 	mapfile -t after < <(snapshot)
