@@ -14,6 +14,7 @@
 #include <nftables/libnftables.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -32,6 +33,28 @@ struct batch {
 
 static struct batch ip[NAMESPACES];
 static struct nft_ctx *nft[ROUTERS];
+static char *text;
+static size_t text_len;
+
+FILE *text_begin(void)
+{
+	FILE *out;
+
+	free(text);
+	text = NULL;
+	out = open_memstream(&text, &text_len);
+	if (!out)
+		die("no memory");
+
+	return out;
+}
+
+const char *text_end(FILE *out)
+{
+	fclose(out);
+
+	return text;
+}
 
 static pid_t start_program(int router, int input, const char *const *argv)
 {

@@ -300,7 +300,7 @@ void config_ip_policy(const struct config *config, FILE *out)
 		last);
 }
 
-void config_ip_no_policy(const struct config *config, FILE *out)
+void config_ip_no_policy(FILE *out)
 {
 	fprintf(out, "rule del pref %d\n", POLICY);
 }

@@ -5,7 +5,6 @@
  * jiffies, and from then on it has to do what the other one does.
  */
 #define _GNU_SOURCE
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -100,16 +99,14 @@ static void run_ip(const struct config *config, const struct packet *event,
 		   void (*write)(const struct config *config,
 				 const struct packet *event, FILE *out))
 {
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	FILE *out = text_begin();
+	const char *text;
 	int router;
 
 	write(config, event, out);
-	fclose(out);
+	text = text_end(out);
 	for (router = 0; router < ROUTERS; router++)
 		net_ip(router, text);
-	free(text);
 }
 
 static void run_nft(const char *text)

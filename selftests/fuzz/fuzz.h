@@ -177,7 +177,7 @@ const char *class_name(enum class class);
 /* The devices above the ports. */
 void config_ip_links(const struct config *config, FILE *out);
 void config_ip_policy(const struct config *config, FILE *out);
-void config_ip_no_policy(const struct config *config, FILE *out);
+void config_ip_no_policy(FILE *out);
 /* What has a port's addresses. */
 const char *config_device(const struct config *config, int port);
 unsigned int link_tags(enum link link);
@@ -362,6 +362,9 @@ void net_start_nft(int router);
 void net_ip(int router, const char *commands);
 void net_nft(int router, const char *commands);
 int run_program(int router, const char *input, const char *const *argv);
+/* A text to be written; what text_end() returns stays until the next begins. */
+FILE *text_begin(void);
+const char *text_end(FILE *out);
 
 /* --- frames (wires.c) --------------------------------------------------------- */
 

@@ -11,7 +11,6 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -37,7 +36,7 @@ struct counters {
 };
 
 static int namespaces[NAMESPACES];
-/* Asks after devices of the far ends. */
+/* Asks after devices, and sets their flags. */
 static int ends = -1;
 /* What the last configuration left behind. */
 static bool wires_there, has_qdiscs, has_links, has_policy, has_flapped;
@@ -132,6 +131,8 @@ void net_init(void)
 	namespaces[WIRES] = new_namespace();
 	set_sysctl("ipv6/conf/default/disable_ipv6", 1);
 	ends = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (ends < 0)
+		die("socket: %s", strerror(errno));
 	wire_init();
 	for (router = 0; router < ROUTERS; router++) {
 		net_start_ip(router);
@@ -225,20 +226,7 @@ static void plug(int router, int port)
 		die("ethtool failed");
 }
 
-static char *text_of(const struct config *config,
-		     void (*write)(const struct config *config, FILE *out))
-{
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-
-	write(config, out);
-	fclose(out);
-
-	return text;
-}
-
-static void write_links(const struct config *config, FILE *out)
+static void write_links(FILE *out)
 {
 	int router, port;
 
@@ -255,7 +243,7 @@ static void write_links(const struct config *config, FILE *out)
 	wires_there = true;
 }
 
-static void write_nothing(const struct config *config, FILE *out)
+static void write_nothing(FILE *out)
 {
 	int port;
 
@@ -292,41 +280,6 @@ static void run_batch(int router, const char *program, const char *commands)
 		die("%s failed, given:\n%s", program, commands);
 }
 
-static void run_tc(int router, const char *commands)
-{
-	run_batch(router, "tc", commands);
-}
-
-static void run_bridge(int router, const char *commands)
-{
-	run_batch(router, "bridge", commands);
-}
-
-/* What @write writes, given to @run. */
-static void give(int router, const struct config *config,
-		 void (*write)(const struct config *config, FILE *out),
-		 void (*run)(int router, const char *commands))
-{
-	char *text = text_of(config, write);
-
-	run(router, text);
-	free(text);
-}
-
-static void give_port(int router, const struct config *config, int port,
-		      void (*write)(const struct config *config, int port, FILE *out),
-		      void (*run)(int router, const char *commands))
-{
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-
-	write(config, port, out);
-	fclose(out);
-	run(router, text);
-	free(text);
-}
-
 void net_down(int router, int port)
 {
 	char text[32];
@@ -340,6 +293,7 @@ void net_down(int router, int port)
 void net_up(const struct config *config, int router, int port)
 {
 	char dev[IF_NAMESIZE], up[64];
+	FILE *out;
 
 	snprintf(dev, sizeof(dev), "p%d", port);
 	snprintf(up, sizeof(up), "link set %s mtu %u up\n", dev,
@@ -351,18 +305,24 @@ void net_up(const struct config *config, int router, int port)
 	net_enter(WIRES);
 	wait_for_carrier(dev);
 
-	give_port(router, config, port, config_ip_port, net_ip);
-	give_port(router, config, port, config_fdb, run_bridge);
+	out = text_begin();
+	config_ip_port(config, port, out);
+	net_ip(router, text_end(out));
+	out = text_begin();
+	config_fdb(config, port, out);
+	run_batch(router, "bridge", text_end(out));
 
 	net_enter(router);
 	wait_for_carrier(config_device(config, port));
 }
 
-static void new_links(const struct config *config)
+static void new_links(void)
 {
+	FILE *out = text_begin();
 	int router, port;
 
-	give(WIRES, config, write_links, net_ip);
+	write_links(out);
+	net_ip(WIRES, text_end(out));
 	has_flapped = true;
 	for (router = 0; router < ROUTERS; router++)
 		for (port = 0; port < PORTS_MAX; port++)
@@ -393,31 +353,27 @@ static void make_snoop(const struct config *config)
 void net_rules(const struct config *config, int router)
 {
 	bool snoop = router == FAST && net_snoops(config);
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	FILE *out = text_begin();
 
 	if (net_snoops(config))
 		net_nft(router, NO_RULES);
 	if (snoop)
 		make_snoop(config);
 	config_nft(config, snoop, out);
-	fclose(out);
-	net_nft(router, text);
-	free(text);
+	net_nft(router, text_end(out));
 }
 
 /* A router that forwards nothing, as every configuration finds it. */
-static void clear(const struct config *config, int router)
+static void clear(int router)
 {
-	char text[32];
+	FILE *out = text_begin();
 
-	snprintf(text, sizeof(text), "link del group %d\n", LINKS_GROUP);
 	if (has_links)
-		net_ip(router, text);
+		fprintf(out, "link del group %d\n", LINKS_GROUP);
 	if (has_policy)
-		give(router, config, config_ip_no_policy, net_ip);
-	give(router, config, write_nothing, net_ip);
+		config_ip_no_policy(out);
+	write_nothing(out);
+	net_ip(router, text_end(out));
 	restart_ip6(router);
 	net_nft(router, NO_RULES);
 }
@@ -443,24 +399,31 @@ static void restart_ip_in_time(void)
 void net_setup(const struct config *config)
 {
 	int router, port;
+	FILE *out;
 
 	restart_ip_in_time();
 	/* tc is slow to start, so that qdiscs go with their links */
 	if (!wires_there || has_qdiscs)
-		new_links(config);
+		new_links();
 	for (router = 0; router < ROUTERS; router++)
-		clear(config, router);
+		clear(router);
 	conntrack_flush();
 	for (router = 0; router < ROUTERS; router++) {
 		net_enter(router);
 		set_sysctl("ipv4/conf/all/rp_filter", config->rp_filter);
 		set_sysctl("ipv4/ip_forward_use_pmtu", config->use_pmtu);
 		set_sysctl("netfilter/nf_conntrack_tcp_be_liberal", config->liberal);
-		give(router, config, config_ip_links, net_ip);
+		out = text_begin();
+		config_ip_links(config, out);
+		net_ip(router, text_end(out));
 		for (port = 0; port < config->ports; port++)
 			net_up(config, router, port);
-		give(router, config, config_ip_policy, net_ip);
-		give(router, config, config_tc, run_tc);
+		out = text_begin();
+		config_ip_policy(config, out);
+		net_ip(router, text_end(out));
+		out = text_begin();
+		config_tc(config, out);
+		run_batch(router, "tc", text_end(out));
 		net_rules(config, router);
 	}
 	has_qdiscs = config_has_qdiscs(config);
