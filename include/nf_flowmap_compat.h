@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/netdevice.h>
 #include <linux/version.h>
+#include <net/bonding.h>
 #include <net/ip6_fib.h>
 #include <net/netfilter/nf_flow_table.h>
 #include <net/pkt_cls.h>
@@ -124,8 +125,26 @@ static inline bool compat_xdp_xmit_frags(const struct net_device *dev)
 /*
  * No device says so here.  Most need a program of their own for the queues they
  * send from.  A veth takes frames while its peer has NAPI, which it has with GRO
- * or with a program; see veth_xdp_xmit().  A bond hands them to its parts.
+ * or with a program; see veth_xdp_xmit().  A bond hands them to its parts, with a
+ * program or not, in the modes that bond_xdp_get_xmit_slave() knows.
  */
+static inline bool compat_bond_xdp_xmit(const struct net_device *dev)
+{
+	const struct bonding *bond = netdev_priv(dev);
+
+	switch (BOND_MODE(bond)) {
+	case BOND_MODE_ROUNDROBIN:
+	case BOND_MODE_ACTIVEBACKUP:
+		return true;
+	case BOND_MODE_8023AD:
+	case BOND_MODE_XOR:
+		return READ_ONCE(bond->params.xmit_policy) !=
+		       BOND_XMIT_POLICY_VLAN_SRCMAC;
+	default:
+		return false;
+	}
+}
+
 static inline bool compat_xdp_xmit_one(const struct net_device *dev)
 {
 	const struct net_device_ops *ops = dev->netdev_ops;
@@ -133,6 +152,8 @@ static inline bool compat_xdp_xmit_one(const struct net_device *dev)
 
 	if (!ops->ndo_xdp_xmit)
 		return false;
+	if (netif_is_bond_master(dev))
+		return compat_bond_xdp_xmit(dev);
 	if (!ops->ndo_get_peer_dev)
 		return dev_xdp_prog_count((struct net_device *)dev);
 
