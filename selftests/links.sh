@@ -77,10 +77,10 @@ declare -A session=()
 # ppp_session DEV NUMBER MAC NAME: of the router with MAC
 ppp_session()
 {
-	background "$router" ppp session "$1" "$2" "$3" >"$tmp/unit-$4"
+	background "$router" ppp session "$@" >"$tmp/unit-$4"
 	session[$4]=$!
 	busywait 30000 test -s "$tmp/unit-$4"
-	ip -n "$router" link set "ppp$(<"$tmp/unit-$4")" name "$4" mtu 1492
+	ip -n "$router" link set "$4" mtu 1492
 }
 
 # links_ruleset DEV...: a flowtable of these
