@@ -46,9 +46,10 @@ static const char * const class_names[] = {
 static const struct {
 	const char *name;
 	unsigned int tags;
+	bool pppoe;
 	bool allowed;
 } links[] = {
-#define LINK_NAME(symbol, name, tags, allowed) { name, tags, allowed },
+#define LINK_NAME(symbol, name, tags, pppoe, allowed) { name, tags, pppoe, allowed },
 	LINKS(LINK_NAME)
 #undef LINK_NAME
 };
@@ -58,18 +59,44 @@ unsigned int link_tags(enum link link)
 	return links[link].tags;
 }
 
+bool link_is_pppoe(enum link link)
+{
+	return links[link].pppoe;
+}
+
+unsigned int link_header(enum link link)
+{
+	return TAG_LEN * links[link].tags + PPPOE_LEN * links[link].pppoe;
+}
+
 uint16_t link_tag_type(enum link link, unsigned int tag)
 {
 	return !tag && (link == LINK_AD || link == LINK_QINQ) ? 0x88a8 : 0x8100;
 }
 
+static const char * const ports[] = { "p0", "p1", "p2" };
+static const char * const devices[] = { "l0", "l1", "l2" };
+
 const char *config_device(const struct config *config, int port)
 {
-	static const char * const devices[][PORTS_MAX] = {
-		{ "p0", "p1", "p2" }, { "l0", "l1", "l2" },
-	};
+	return config->link[port] == LINK_PLAIN ? ports[port] : devices[port];
+}
 
-	return devices[config->link[port] != LINK_PLAIN][port];
+/* A flowtable sees what a bond's ports receive at the bond. */
+static const char *flowtable_device(const struct config *config, int port)
+{
+	return config->link[port] == LINK_BOND ? devices[port] : ports[port];
+}
+
+bool config_has_link(const struct config *config, enum link link)
+{
+	int port;
+
+	for (port = 0; port < config->ports; port++)
+		if (config->link[port] == link)
+			return true;
+
+	return false;
 }
 
 const char *class_name(enum class class)
@@ -211,6 +238,7 @@ static void make_flow(struct rng *rng, const struct config *config,
 		      unsigned int i, struct flow *flow)
 {
 	struct tuple *there = &flow->wire[ORIGINAL];
+	int dir;
 
 	flow->proto = rng_chance(rng, 50) ? IPPROTO_TCP : IPPROTO_UDP;
 	flow->nat = random_nat(rng, config->class);
@@ -224,6 +252,10 @@ static void make_flow(struct rng *rng, const struct config *config,
 						flow->port[ORIGINAL]);
 	flow->neighbour[REPLY] = random_host(rng, there->dst, flow->ip6,
 					     flow->port[REPLY]);
+	/* a session has one other end */
+	for (dir = 0; dir < DIRECTIONS; dir++)
+		if (link_is_pppoe(config->link[flow->port[dir]]))
+			flow->neighbour[dir] = 1;
 	there->sport = 1024 + i * 1000 + rng_below(rng, 1000);
 	there->dport = rng_below(rng, 65535) + 1;
 	make_nat(rng, flow, i);
@@ -257,6 +289,8 @@ void config_make(struct config *config, uint64_t seed, uint32_t number)
 		config->mtu[i] = random_mtu(&rng, config->class);
 		if (config->class == CLASS_LINKS)
 			config->link[i] = rng_below(&rng, LINK_MAX);
+		else if (config->class == CLASS_EVENTS)
+			config->link[i] = rng_below(&rng, LINK_BRIDGE);
 	}
 	config->counter = rng_chance(&rng, 70);
 	config->snoop = rng_chance(&rng, 50);
@@ -318,16 +352,33 @@ static void ip_bridge(const char *above, const char *below, int port,
 	fprintf(out, "\nlink set %s master %s\n", below, above);
 }
 
+/* It has the address of its only part. */
+static void ip_bond(const char *above, const char *below, int port, FILE *out)
+{
+	fprintf(out, "link add name %s index %u group %d address 02:00:00:00:%02x:01 type bond mode active-backup\n",
+		above, net_link(port, *above), LINKS_GROUP, port);
+	fprintf(out, "link set %s down\nlink set %s master %s\n", below, below,
+		above);
+}
+
+/* It has the address that the port had. */
+static void ip_macvlan(const char *above, const char *below, int port, FILE *out)
+{
+	fprintf(out, "link set %s address 02:00:00:00:%02x:67\n", below, port);
+	fprintf(out, "link add link %s name %s index %u group %d address 02:00:00:00:%02x:01 type macvlan mode private\n",
+		below, above, net_link(port, *above), LINKS_GROUP, port);
+}
+
 /* Below a port's own device, "l", can be one more, "k". */
 void config_ip_links(const struct config *config, FILE *out)
 {
-	char p[8], k[8], l[8];
+	char k[8];
 	int port;
 
 	for (port = 0; port < config->ports; port++) {
-		snprintf(p, sizeof(p), "p%d", port);
+		const char *p = ports[port], *l = devices[port];
+
 		snprintf(k, sizeof(k), "k%d", port);
-		snprintf(l, sizeof(l), "l%d", port);
 		switch (config->link[port]) {
 		case LINK_VLAN:
 			ip_vlan(l, p, port, 0, "802.1q", out);
@@ -348,6 +399,15 @@ void config_ip_links(const struct config *config, FILE *out)
 		case LINK_BRIDGE_VLAN:
 			ip_bridge(k, p, port, false, out);
 			ip_vlan(l, k, port, 0, "802.1q", out);
+			break;
+		case LINK_PPPOE_VLAN:
+			ip_vlan(k, p, port, 0, "802.1q", out);
+			break;
+		case LINK_BOND:
+			ip_bond(l, p, port, out);
+			break;
+		case LINK_MACVLAN:
+			ip_macvlan(l, p, port, out);
 			break;
 		default:
 			break;
@@ -377,6 +437,16 @@ void config_fdb(const struct config *config, int port, FILE *out)
 	}
 }
 
+void config_ip_below(const struct config *config, int port, FILE *out)
+{
+	enum link link = config->link[port];
+	unsigned int mtu = config->mtu[port] + link_header(link);
+
+	fprintf(out, "link set p%d mtu %u up\n", port, mtu);
+	if (link == LINK_QINQ || link == LINK_BRIDGE_VLAN || link == LINK_PPPOE_VLAN)
+		fprintf(out, "link set k%d mtu %u up\n", port, mtu - TAG_LEN);
+}
+
 void config_ip_port(const struct config *config, int port, FILE *out)
 {
 	bool ip6s = config_has_ip6(config, port), last = port == config->ports - 1;
@@ -384,9 +454,6 @@ void config_ip_port(const struct config *config, int port, FILE *out)
 	uint8_t addr[16];
 	int family, n;
 
-	if (config->link[port] == LINK_QINQ || config->link[port] == LINK_BRIDGE_VLAN)
-		fprintf(out, "link set k%d mtu %u up\n", port,
-			config->mtu[port] + TAG_LEN);
 	if (config->link[port] != LINK_PLAIN)
 		fprintf(out, "link set %s mtu %u up\n", dev, config->mtu[port]);
 	for (family = 0; family < 1 + ip6s; family++) {
@@ -394,6 +461,8 @@ void config_ip_port(const struct config *config, int port, FILE *out)
 		fprintf(out, "addr replace %s/%d dev %s%s\n",
 			addr_text(addr, family), family ? 125 : 29, dev,
 			family ? " nodad" : "");
+		if (link_is_pppoe(config->link[port]))
+			continue;
 		/* all that the link has room for, so that nobody is asked after */
 		for (n = 2; n < (family ? 8 : 7); n++) {
 			link_addr(addr, family, port, n);
@@ -500,7 +569,7 @@ static void nft_flowtable(const struct config *config, int table, FILE *out)
 	for (i = 0; i < config->ports; i++) {
 		if (!has_device(config, table, i))
 			continue;
-		fprintf(out, "%s p%d", separator, i);
+		fprintf(out, "%s %s", separator, flowtable_device(config, i));
 		separator = ",";
 	}
 	fprintf(out, " }\n%s	}\n", config->counter ? "		counter\n" : "");
@@ -522,7 +591,6 @@ static void nft_flow_add(const struct config *config, int table, bool snoop,
 
 void config_snoop(const struct config *config, int table, const char *args[])
 {
-	static const char * const devices[] = { "p0", "p1", "p2" };
 	int i;
 
 	*args++ = "flowmap";
@@ -534,7 +602,7 @@ void config_snoop(const struct config *config, int table, const char *args[])
 	*args++ = "fast";
 	for (i = 0; i < config->ports; i++)
 		if (has_device(config, table, i))
-			*args++ = devices[i];
+			*args++ = flowtable_device(config, i);
 	*args = NULL;
 }
 

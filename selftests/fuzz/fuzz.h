@@ -92,18 +92,25 @@ enum way {
 	WAY_MAX
 };
 
-/* What a port's addresses are on; X(symbol, name, tags of its frames, XDP forwards them) */
+/*
+ * What a port's addresses are on; X(symbol, name, tags of its frames, and then a PPPoE
+ * session, XDP forwards them)
+ */
 #define LINKS(X)							\
-	X(PLAIN, "plain", 0, true)					\
-	X(VLAN, "802.1q", 1, true)					\
-	X(AD, "802.1ad", 1, true)					\
-	X(QINQ, "qinq", 2, true)					\
-	X(BRIDGE, "bridge", 0, true)					\
-	X(BRIDGE_PVID, "bridge-pvid", 0, true)	/* one that knows VLANs */	\
-	X(BRIDGE_VLAN, "bridge-802.1q", 1, true) /* a VLAN on one that does not */
+	X(PLAIN, "plain", 0, false, true)				\
+	X(VLAN, "802.1q", 1, false, true)				\
+	X(AD, "802.1ad", 1, false, true)				\
+	X(QINQ, "qinq", 2, false, true)					\
+	X(BRIDGE, "bridge", 0, false, true)				\
+	X(BRIDGE_PVID, "bridge-pvid", 0, false, true) /* one that knows VLANs */ \
+	X(BRIDGE_VLAN, "bridge-802.1q", 1, false, true) /* a VLAN on one that does not */ \
+	X(PPPOE, "pppoe", 0, true, true)				\
+	X(PPPOE_VLAN, "pppoe-802.1q", 1, true, true)			\
+	X(BOND, "bond", 0, false, true)					\
+	X(MACVLAN, "macvlan", 0, false, false)
 
 enum link {
-#define LINK_ENUM(symbol, name, tags, allowed) LINK_##symbol,
+#define LINK_ENUM(symbol, name, tags, pppoe, allowed) LINK_##symbol,
 	LINKS(LINK_ENUM)
 #undef LINK_ENUM
 	LINK_MAX
@@ -174,18 +181,25 @@ bool config_allows_xdp(const struct config *config);
 void config_print(const struct config *config, FILE *out);
 const char *class_name(enum class class);
 /* Commands for ip -batch, tc -batch and nft, the same for both routers. */
-/* The devices above the ports. */
+/* The devices above the ports, but for those of sessions. */
 void config_ip_links(const struct config *config, FILE *out);
 void config_ip_policy(const struct config *config, FILE *out);
 void config_ip_no_policy(FILE *out);
 /* What has a port's addresses. */
 const char *config_device(const struct config *config, int port);
+bool config_has_link(const struct config *config, enum link link);
 unsigned int link_tags(enum link link);
+bool link_is_pppoe(enum link link);
+/* Bytes of its frames between the Ethernet header and IP. */
+unsigned int link_header(enum link link);
 /* The one that comes with so many before it: EtherType and VLAN id. */
 uint16_t link_tag_type(enum link link, unsigned int tag);
 #define TAG_LEN			4
-#define TAGS_MAX		2
+#define PPPOE_LEN		8	/* with PPP's protocol */
+#define SESSION(port)		(7 + (port))
 #define TAG_ID(port, tag)	(10 * ((port) + 1) + (tag))
+/* The devices that carry its own. */
+void config_ip_below(const struct config *config, int port, FILE *out);
 void config_ip_port(const struct config *config, int port, FILE *out);
 void config_fdb(const struct config *config, int port, FILE *out);
 void config_tc(const struct config *config, FILE *out);
@@ -231,6 +245,10 @@ void neighbour_mac(uint8_t *mac, int port, int neighbour);
 	X(TPID, "tpid", AUTO)	/* of the first */			\
 	X(TCI, "tci", AUTO)	/* of the last */			\
 	X(ETHERTYPE, "ethertype", AUTO)					\
+	X(PPPOE, "pppoe", AUTO)	/* version, type and code */		\
+	X(SID, "sid", AUTO)						\
+	X(PPPOE_LEN, "pppoelen", AUTO)					\
+	X(PPP, "ppp", AUTO)	/* protocol */				\
 	X(VERSION, "version", AUTO)					\
 	X(IHL, "ihl", AUTO)						\
 	X(TOS, "tos", 0)	/* traffic class */			\
@@ -310,7 +328,7 @@ struct frame {
 	uint8_t		bytes[FRAME_MAX];
 };
 
-/* Where the network header is, behind tags, and its EtherType. */
+/* Where the network header is, behind tags and a session, and its EtherType. */
 size_t frame_network(const struct frame *frame, uint16_t *type);
 void packets_make(const struct config *config, struct packet *packets,
 		  size_t count);
@@ -334,7 +352,7 @@ const char *field_name(enum field field);
 
 void net_init(void);
 /* Do the devices above the ports count the same?  Says on @out what they do not. */
-bool net_same(FILE *out);
+bool net_same(const struct config *config, FILE *out);
 /* Its rules, anew. */
 void net_rules(const struct config *config, int router);
 /* Does the kernel tell of the flows of the router with XDP? */

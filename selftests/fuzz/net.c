@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../session.h"
 #include "fuzz.h"
 
 #define WIRES_MTU	FRAME_MAX
@@ -40,6 +41,8 @@ static int namespaces[NAMESPACES];
 static int ends = -1;
 /* What the last configuration left behind. */
 static bool wires_there, has_qdiscs, has_links, has_policy, has_flapped;
+static struct session sessions[ROUTERS][PORTS_MAX];
+static unsigned int sessions_count[ROUTERS];
 static bool can_snoop;
 
 const char *net_name(int router)
@@ -289,22 +292,51 @@ void net_down(int router, int port)
 	has_flapped = true;
 }
 
+/* The router's end; the other one is the port's first neighbour. */
+static void open_session(const struct config *config, int router, int port)
+{
+	struct session_request request = {
+		.number = SESSION(port),
+		.name = config_device(config, port),
+		.ifindex = net_link(port, 'l'),
+		.group = LINKS_GROUP,
+	};
+	bool tagged = link_tags(config->link[port]);
+	const char *failed;
+	char below[IF_NAMESIZE];
+
+	snprintf(below, sizeof(below), "%c%d", tagged ? 'k' : 'p', port);
+	request.below = below;
+	neighbour_mac(request.peer, port, 1);
+	net_enter(router);
+	failed = session_open(&sessions[router][sessions_count[router]++], &request);
+	if (failed)
+		die("PPPoE: %s: %s", failed, strerror(errno));
+}
+
+static void close_sessions(int router)
+{
+	while (sessions_count[router])
+		session_close(&sessions[router][--sessions_count[router]]);
+}
+
 /* A port with all that belongs to it. */
 void net_up(const struct config *config, int router, int port)
 {
-	char dev[IF_NAMESIZE], up[64];
-	FILE *out;
+	FILE *out = text_begin();
+	char dev[IF_NAMESIZE];
 
+	config_ip_below(config, port, out);
+	net_ip(router, text_end(out));
 	snprintf(dev, sizeof(dev), "p%d", port);
-	snprintf(up, sizeof(up), "link set %s mtu %u up\n", dev,
-		 config->mtu[port] + TAGS_MAX * TAG_LEN);
-	net_ip(router, up);
 	net_enter(router);
 	wait_for_carrier(dev);
 	snprintf(dev, sizeof(dev), "%s%d", names[router], port);
 	net_enter(WIRES);
 	wait_for_carrier(dev);
 
+	if (link_is_pppoe(config->link[port]))
+		open_session(config, router, port);
 	out = text_begin();
 	config_ip_port(config, port, out);
 	net_ip(router, text_end(out));
@@ -374,6 +406,7 @@ static void clear(int router)
 		config_ip_no_policy(out);
 	write_nothing(out);
 	net_ip(router, text_end(out));
+	close_sessions(router);
 	restart_ip6(router);
 	net_nft(router, NO_RULES);
 }
@@ -433,12 +466,17 @@ void net_setup(const struct config *config)
 		has_links |= config->link[port] != LINK_PLAIN;
 	if (has_links || has_flapped)
 		net_settle();
-	has_flapped = false;
+	/* a port that leaves its bond goes down */
+	has_flapped = config_has_link(config, LINK_BOND);
 	xdp_attach();
 }
 
-/* What a router's devices above its ports counted: packets and bytes in, packets and bytes out. */
-static void read_counters(int router, struct counters *counters)
+/*
+ * What a router's devices above its ports counted. A bond says what its port
+ * counts, and a veth counts fewer bytes of a frame where it has an XDP program.
+ */
+static void read_counters(const struct config *config, int router,
+			  struct counters *counters)
 {
 	char line[512], name[IF_NAMESIZE];
 	struct counters one;
@@ -456,34 +494,36 @@ static void read_counters(int router, struct counters *counters)
 			   name, &one.rx_bytes, &one.rx_packets, &one.tx_bytes,
 			   &one.tx_packets) != 5 ||
 		    (name[0] != 'k' && name[0] != 'l') ||
-		    sscanf(name + 1, "%u", &port) != 1 || port >= PORTS_MAX)
+		    sscanf(name + 1, "%u", &port) != 1 || port >= PORTS_MAX ||
+		    config->link[port] == LINK_BOND)
 			continue;
 		counters[2 * port + (name[0] == 'k')] = one;
 	}
 	fclose(dev);
 }
 
-static bool read_same(struct counters counters[ROUTERS][PORTS_MAX * 2])
+static bool read_same(const struct config *config,
+		      struct counters counters[ROUTERS][PORTS_MAX * 2])
 {
 	int router;
 
 	for (router = 0; router < ROUTERS; router++)
-		read_counters(router, counters[router]);
+		read_counters(config, router, counters[router]);
 
 	return !memcmp(counters[SOFT], counters[FAST], sizeof(counters[SOFT]));
 }
 
 /* What XDP forwards is told to the devices above within a second. */
-bool net_same(FILE *out)
+bool net_same(const struct config *config, FILE *out)
 {
 	struct counters counters[ROUTERS][PORTS_MAX * 2];
 	unsigned int i;
 	int router;
 
-	if (read_same(counters))
+	if (read_same(config, counters))
 		return true;
 	usleep(TOLD_US);
-	if (read_same(counters))
+	if (read_same(config, counters))
 		return true;
 
 	for (i = 0; i < PORTS_MAX * 2; i++) {

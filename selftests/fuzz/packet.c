@@ -30,6 +30,11 @@ const char *field_name(enum field field)
 	return fields[field].name;
 }
 
+/* Of a PPPoE session, and PPP's protocols there. */
+#define ETHERTYPE_SESSION	0x8864
+#define PPP_IP			0x21
+#define PPP_IPV6		0x57
+
 /* --- bytes ------------------------------------------------------------------ */
 
 /* What a packet's field is, or what it should be. */
@@ -76,18 +81,38 @@ static void put_tags(struct frame *frame, const struct config *config,
 	}
 }
 
+static uint16_t word_at(const struct frame *frame, size_t at)
+{
+	return frame->bytes[at] << 8 | frame->bytes[at + 1];
+}
+
 size_t frame_network(const struct frame *frame, uint16_t *type)
 {
 	size_t at = 2 * ETH_ALEN;
 
 	*type = 0;
 	for (; at + 6 < frame->len; at += 4) {
-		*type = frame->bytes[at] << 8 | frame->bytes[at + 1];
+		*type = word_at(frame, at);
 		if (*type != ETHERTYPE_VLAN && *type != 0x88a8)
 			break;
 	}
+	if (*type == ETHERTYPE_SESSION && at + PPPOE_LEN + 6 < frame->len) {
+		at += PPPOE_LEN;
+		*type = word_at(frame, at);
+		if (*type == PPP_IP || *type == PPP_IPV6)
+			*type = *type == PPP_IP ? ETHERTYPE_IP : ETHERTYPE_IPV6;
+	}
 
 	return at + 2;
+}
+
+static uint16_t ether_type(const struct config *config, const struct flow *flow,
+			   int port)
+{
+	if (link_is_pppoe(config->link[port]))
+		return ETHERTYPE_SESSION;
+
+	return flow->ip6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP;
 }
 
 static void put_ether(struct frame *frame, const struct config *config,
@@ -111,8 +136,29 @@ static void put_ether(struct frame *frame, const struct config *config,
 		port_mac(eth->ether_dhost, port);
 	put_tags(frame, config, packet, port);
 	type = push(frame, sizeof(*type));
-	*type = htons(get(packet, F_ETHERTYPE, flow->ip6 ? ETHERTYPE_IPV6 :
-			  ETHERTYPE_IP));
+	*type = htons(get(packet, F_ETHERTYPE, ether_type(config, flow, port)));
+}
+
+static void put_session(struct frame *frame, const struct flow *flow,
+			const struct packet *packet, int port)
+{
+	const uint16_t words[] = {
+		htons(get(packet, F_PPPOE, 0x1100)),
+		htons(get(packet, F_SID, SESSION(port))),
+		0,
+		htons(get(packet, F_PPP, flow->ip6 ? PPP_IPV6 : PPP_IP)),
+	};
+
+	memcpy(push(frame, sizeof(words)), words, sizeof(words));
+}
+
+/* @at: where the session begins, whose length does not count the first six bytes */
+static void put_session_len(struct frame *frame, const struct packet *packet,
+			    size_t at)
+{
+	uint16_t len = htons(get(packet, F_PPPOE_LEN, frame->len - at - 6));
+
+	memcpy(frame->bytes + at + 4, &len, sizeof(len));
 }
 
 static void put_options(uint8_t *options, size_t size, unsigned int kind)
@@ -289,15 +335,23 @@ void packet_build(const struct config *config, const struct packet *packet,
 	const struct flow *flow = &config->flow[packet->flow];
 	size_t len = l4_size(flow, packet) + packet->field[F_LEN];
 	size_t pad = packet->field[F_PAD];
+	bool pppoe;
+	size_t session;
 
 	frame->len = 0;
 	frame->port = flow->port[packet->dir];
+	pppoe = link_is_pppoe(config->link[frame->port]);
 	put_ether(frame, config, flow, packet);
+	session = frame->len;
+	if (pppoe)
+		put_session(frame, flow, packet, frame->port);
 	if (flow->ip6)
 		put_ipv6(frame, flow, packet, len);
 	else
 		put_ipv4(frame, flow, packet, len);
 	put_l4(frame, flow, packet);
+	if (pppoe)
+		put_session_len(frame, packet, session);
 	memset(push(frame, pad), 0xa5, pad);
 	if (frame->len > packet->field[F_CUT])
 		frame->len = packet->field[F_CUT];
@@ -465,7 +519,7 @@ static void make_bad(struct rng *rng, const struct flow *flow,
 {
 	int64_t *field = packet->field;
 
-	switch (rng_below(rng, 16)) {
+	switch (rng_below(rng, 17)) {
 	case 0:
 		field[F_TTL] = rng_below(rng, 2);
 		break;
@@ -533,6 +587,12 @@ static void make_bad(struct rng *rng, const struct flow *flow,
 			field[F_FLAGS] = rng_below(rng, 1 << 12);
 		else
 			field[F_LEN] = 0;
+		break;
+	case 16:
+		/* only what comes by a session has these */
+		field[ONE_OF(rng, F_PPPOE, F_SID, F_PPP, F_PPPOE_LEN)] =
+			ONE_OF(rng, 0, 1, SESSION(0), SESSION(1), 20, PPP_IP, PPP_IPV6,
+			       0x1100, 0x1101, 0x2100, 0x2145, 0xc021, 0xffff);
 		break;
 	}
 }
