@@ -155,6 +155,8 @@ static void set_xdp(bool attach)
 		len += snprintf(text + len, sizeof(text) - len,
 				"link set p%d alias xdp%d\n", port, attach);
 	net_ip(SOFT, text);
+	if (xdp_is_disabled())
+		net_ip(FAST, text);
 }
 
 static void set_link(const struct config *config, const struct packet *event,

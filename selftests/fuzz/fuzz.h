@@ -429,6 +429,9 @@ const char *event_name(enum event event);
 /* --- XDP (xdp.c) ------------------------------------------------------------ */
 
 void xdp_attach(void);
+/* Neither of the others does anything after this. */
+void xdp_disable(void);
+bool xdp_is_disabled(void);
 void xdp_detach(void);
 uint64_t xdp_forwarded(void);
 

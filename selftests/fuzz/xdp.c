@@ -4,6 +4,7 @@
  * process keeps it, and puts it on the devices of each configuration.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,17 @@
 #define MAPS_MAX	16
 
 static int program = -1, stats = -1;
+static bool is_disabled;
+
+void xdp_disable(void)
+{
+	is_disabled = true;
+}
+
+bool xdp_is_disabled(void)
+{
+	return is_disabled;
+}
 
 static void find_stats(void)
 {
@@ -69,6 +81,9 @@ void xdp_attach(void)
 {
 	int port, err;
 
+	if (is_disabled)
+		return;
+
 	net_enter(FAST);
 	if (program < 0) {
 		load();
@@ -86,6 +101,9 @@ void xdp_detach(void)
 {
 	int port;
 
+	if (is_disabled)
+		return;
+
 	net_enter(FAST);
 	for (port = 0; port < PORTS_MAX; port++)
 		bpf_xdp_detach(net_ifindex(port), XDP_FLAGS_DRV_MODE, NULL);
@@ -95,11 +113,14 @@ void xdp_detach(void)
 uint64_t xdp_forwarded(void)
 {
 	int cpus = libbpf_num_possible_cpus(), cpu;
-	struct flowmap_stats *values = calloc(cpus, sizeof(*values));
+	struct flowmap_stats *values;
 	uint64_t sum = 0;
 	uint32_t zero = 0;
 
-	if (bpf_map_lookup_elem(stats, &zero, values))
+	if (is_disabled)
+		return 0;
+	values = calloc(cpus, sizeof(*values));
+	if (!values || bpf_map_lookup_elem(stats, &zero, values))
 		die("what XDP counted: %s", strerror(errno));
 	for (cpu = 0; cpu < cpus; cpu++)
 		sum += values[cpu].count[FLOWMAP_FORWARDED];
