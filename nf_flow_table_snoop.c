@@ -71,7 +71,7 @@ static void snoop_entry_removed(struct snoop_entry *entry)
 }
 
 /* Context: BH disabled, RCU read lock. */
-static void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
+void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
 {
 	struct snoop_region *region = snoop_region(bucket);
 	bool removed = false;
@@ -86,13 +86,6 @@ static void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
 
 	if (removed)
 		snoop_entry_removed(entry);
-}
-
-/* flow_offload_teardown() clears the offload bit. */
-static bool snoop_ct_is_offloaded(const struct nf_conn *ct)
-{
-	return (READ_ONCE(ct->status) & (IPS_OFFLOAD | IPS_DYING)) ==
-	       IPS_OFFLOAD;
 }
 
 /*
@@ -126,64 +119,25 @@ static void snoop_entry_is_checked(struct snoop_entry *entry, u32 now)
 	smp_store_release(&entry->checked, now); /* pairs with the lookup's acquire */
 }
 
-static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry)
+/* Nor is one whose flow could end before a sweep can tell it of this packet. */
+static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry,
+						u32 now)
 {
 	return !(snoop_entry_block(entry) & NF_SNOOP_GONE) &&
+	       (s32)(READ_ONCE(entry->expires) - now) >= 2 * HZ &&
 	       snoop_ct_is_sure(entry);
 }
 
-static bool snoop_refresh_is_due(const struct snoop_entry *entry, u32 now)
-{
-	return (s32)(now - READ_ONCE(entry->refresh)) >= 0;
-}
-
 /*
- * Tell the flowtable that its flow forwards a packet.  It writes the flow's
- * timeout when it has more than a second to add.  When it did not, because it
- * did so for another packet, it would again within that second.
- */
-static void snoop_entry_refresh(struct snoop_entry *entry,
-				const struct snoop_answer *answer, u32 now)
-{
-	u32 timeout = READ_ONCE(answer->flow->timeout);
-
-	flow_offload_refresh(answer->flowtable, answer->flow, false);
-	if (READ_ONCE(answer->flow->timeout) != timeout)
-		now += HZ + 1;
-	else
-		now += HZ / 2;
-	WRITE_ONCE(entry->refresh, now);
-}
-
-/* The flow of an entry that is sure is found as it was found before. */
-static bool snoop_entry_keep(struct snoop_entry *entry, u32 now)
-{
-	struct snoop_answer answer;
-	struct nf_flowmap_key key;
-
-	snoop_entry_key(entry, &key);
-	if (!snoop_ask(snoop_entry_net(entry), &key, &answer) ||
-	    answer.flow->ct != entry->ct)
-		return false;
-
-	snoop_entry_refresh(entry, &answer, now);
-	return true;
-}
-
-/*
- * Is the entry good for the rest of this jiffy?  With @forward, a packet is
- * about to be forwarded, and now and then the flowtable must hear of it.
+ * Is the entry good for the rest of this jiffy?
  *
  * Context: BH disabled, RCU read lock.
  */
-static bool snoop_entry_check(struct snoop_entry *entry, u32 now, bool forward)
+static bool snoop_entry_check(struct snoop_entry *entry, u32 now)
 {
 	if (!snoop_port_check(entry->port, now) ||
 	    !snoop_hop_check(entry->hop, now) ||
-	    !snoop_entry_is_sure(entry))
-		return false;
-	if (forward && snoop_refresh_is_due(entry, now) &&
-	    !snoop_entry_keep(entry, now))
+	    !snoop_entry_is_sure(entry, now))
 		return false;
 
 	snoop_entry_is_checked(entry, now);
@@ -194,16 +148,14 @@ static bool snoop_entry_check(struct snoop_entry *entry, u32 now, bool forward)
  * The same for one of many entries, whose port and hop another's packet has
  * checked in this jiffy: takes no lock.
  */
-static bool snoop_entry_check_quickly(struct snoop_entry *entry, u32 now,
-				      bool forward)
+static bool snoop_entry_check_quickly(struct snoop_entry *entry, u32 now)
 {
 	/* pairs with the release in snoop_port_check() */
 	u32 port = smp_load_acquire(&entry->port->checked);
 	/* pairs with the release in snoop_hop_check() */
 	u32 hop = smp_load_acquire(&entry->hop->checked);
 
-	if (port != now || hop != now || !snoop_entry_is_sure(entry) ||
-	    (forward && snoop_refresh_is_due(entry, now)))
+	if (port != now || hop != now || !snoop_entry_is_sure(entry, now))
 		return false;
 
 	snoop_entry_is_checked(entry, now);
@@ -436,6 +388,7 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	refcount_inc(&port->refs);
 	entry->port = port;
 	entry->pushed = snoop_is_pushed(answer);
+	entry->hw = nf_flowtable_hw_offload(answer->flowtable);
 	snoop_match_fill(entry, key);
 	snoop_value_fill(&entry->value, key, answer, &hop->frame);
 	entry->counter = snoop_ct_counter(entry->ct, &entry->value);
@@ -480,6 +433,8 @@ static void snoop_entry_insert(struct snoop_entry *entry,
 	old = snoop_entry_find(net, key, bucket);
 	if (old) {
 		if (old->ct == entry->ct) {
+			entry->used = READ_ONCE(old->used);
+			entry->told = READ_ONCE(old->told);
 			entry->value.packets = READ_ONCE(old->value.packets);
 			entry->value.bytes = READ_ONCE(old->value.bytes);
 		}
@@ -508,9 +463,8 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 	u32 timeout = READ_ONCE(entry->ct->timeout);
 
 	if (forward)
-		snoop_entry_refresh(entry, answer, now);
-	else
-		WRITE_ONCE(entry->refresh, now);
+		flow_offload_refresh(answer->flowtable, answer->flow, false);
+	WRITE_ONCE(entry->expires, READ_ONCE(answer->flow->timeout));
 
 	smp_rmb(); /* timeout before flags */
 	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags) ||
@@ -568,8 +522,11 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	old = entry;
 
 none:
-	if (old)
+	if (old) {
+		if (old->ct == answer->flow->ct)
+			snoop_entry_tell(old, answer);
 		snoop_entry_remove(old, bucket);
+	}
 	return NULL;
 }
 
@@ -668,12 +625,13 @@ struct snoop_entry *snoop_pull(struct net *net,
 /* --- lookup -------------------------------------------------------------- */
 
 static __always_inline void snoop_count_packet(struct snoop_entry *entry,
-					       u32 len, u32 block)
+					       u32 len, u32 block, u32 now)
 {
 	struct nf_conn_counter *counter = entry->counter;
 
 	static_assert(sizeof(atomic64_t) == sizeof(entry->value.packets));
 
+	WRITE_ONCE(entry->used, now);
 	atomic64_inc((atomic64_t *)&entry->value.packets);
 	atomic64_add(len, (atomic64_t *)&entry->value.bytes);
 
@@ -689,12 +647,12 @@ static __always_inline void snoop_count_packet(struct snoop_entry *entry,
 /* @block: the entry's */
 static __always_inline const struct nf_flowmap_value *
 snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key,
-		u32 block)
+		u32 block, u32 now)
 {
 	u32 len = key->len;
 
 	if (len - 1 < entry->value.mtu)
-		snoop_count_packet(entry, len, block);
+		snoop_count_packet(entry, len, block, now);
 
 	return &entry->value;
 }
@@ -718,7 +676,7 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	rcu_read_lock();
 	if (!entry ||
 	    (READ_ONCE(entry->checked) != now &&
-	     !snoop_entry_check(entry, now, key->len - 1 < entry->value.mtu)))
+	     !snoop_entry_check(entry, now)))
 		entry = snoop_pull(net, key, now);
 	rcu_read_unlock();
 	local_bh_enable();
@@ -733,7 +691,7 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		return NULL;
 	}
 
-	return snoop_entry_use(entry, key, block);
+	return snoop_entry_use(entry, key, block, now);
 }
 
 /* @entry is good for this packet, unless the packet comes by a door that it blocks. */
@@ -746,7 +704,7 @@ snoop_lookup_checked(struct net *net, const struct nf_flowmap_key *key,
 	if (unlikely(block & door))
 		return snoop_lookup_slowly(net, key, door, entry, now);
 
-	return snoop_entry_use(entry, key, block);
+	return snoop_entry_use(entry, key, block, now);
 }
 
 /* The first packet of an entry in a jiffy. */
@@ -754,8 +712,7 @@ static noinline const struct nf_flowmap_value *
 snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		   struct snoop_entry *entry, u32 now)
 {
-	if (!snoop_entry_check_quickly(entry, now,
-				       key->len - 1 < entry->value.mtu))
+	if (!snoop_entry_check_quickly(entry, now))
 		return snoop_lookup_slowly(net, key, door, entry, now);
 
 	return snoop_lookup_checked(net, key, door, entry, now);
@@ -861,49 +818,6 @@ nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_lookup);
 
-/* --- garbage ------------------------------------------------------------- */
-
-/* Take down what @is_garbage says.  Context: process. */
-void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry))
-{
-	struct snoop_entry *entry;
-	u64 bucket;
-
-	for (bucket = snoop_next_bucket(-1); !(bucket >> snoop_table.bits);
-	     bucket = snoop_next_bucket(bucket)) {
-		if (hlist_empty(&snoop_table.buckets[bucket]))
-			continue;
-
-		local_bh_disable();
-		rcu_read_lock();
-		hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node)
-			if (is_garbage(entry))
-				snoop_entry_remove(entry, bucket);
-		rcu_read_unlock();
-		local_bh_enable();
-		cond_resched();
-	}
-}
-
-static bool snoop_entry_is_over(const struct snoop_entry *entry)
-{
-	return !snoop_ct_is_offloaded(entry->ct);
-}
-
-static void snoop_gc(struct work_struct *work);
-static DECLARE_DELAYED_WORK(snoop_gc_work, snoop_gc);
-
-/*
- * Only for the memory, and for what entries hold: no lookup uses an entry of a
- * flow that has ended.  As often as the flowtable's own.
- */
-static void snoop_gc(struct work_struct *work)
-{
-	if (atomic_read(&snoop_entries))
-		snoop_sweep(snoop_entry_is_over);
-	queue_delayed_work(system_power_efficient_wq, &snoop_gc_work, HZ);
-}
-
 /* --- namespaces, module -------------------------------------------------- */
 
 static int __net_init snoop_net_init(struct net *net)
@@ -932,7 +846,7 @@ err_stats:
 	return err;
 }
 
-static bool snoop_entry_net_is_ending(const struct snoop_entry *entry)
+static bool snoop_entry_net_is_ending(struct snoop_entry *entry)
 {
 	return snoop_net(snoop_entry_net(entry))->ending;
 }
@@ -1046,7 +960,7 @@ static int __init snoop_init(void)
 	if (err)
 		goto err_path;
 
-	queue_delayed_work(system_power_efficient_wq, &snoop_gc_work, HZ);
+	snoop_age_init();
 	return 0;
 
 err_path:
@@ -1066,7 +980,7 @@ err_table:
 static void __exit snoop_exit(void)
 {
 	snoop_push_exit();
-	cancel_delayed_work_sync(&snoop_gc_work);
+	snoop_age_exit();
 	snoop_path_exit();
 	unregister_pernet_subsys(&snoop_net_ops);
 	snoop_bridge_exit();

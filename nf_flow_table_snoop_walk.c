@@ -78,11 +78,12 @@ int nf_flow_snoop_delete(struct net *net, const struct nf_flowmap_key *key)
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_delete);
 
-static bool snoop_entry_is_above_limit(const struct snoop_entry *entry)
+static bool snoop_entry_is_above_limit(struct snoop_entry *entry)
 {
 	const struct snoop_net *sn = snoop_net(snoop_entry_net(entry));
 
-	return atomic_read(&sn->used) > READ_ONCE(sn->limit);
+	return atomic_read(&sn->used) > READ_ONCE(sn->limit) &&
+	       snoop_entry_goes(entry);
 }
 
 /**

@@ -11,6 +11,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
+#include <net/netfilter/nf_conntrack.h>
 #include <net/netfilter/nf_flow_table.h>
 #include <net/netns/generic.h>
 #include <net/netns/hash.h>
@@ -74,8 +75,9 @@ struct snoop_upper {
 	u32			header;
 };
 
-/* In @block of ports and hops: there are upper devices that count. */
-#define SNOOP_UPPERS	BIT(31)
+/* In @block of ports, hops and entries: there are upper devices that count. */
+#define SNOOP_UPPERS	BIT(15)
+static_assert(NF_SNOOP_OUT_PPP < SNOOP_UPPERS);
 
 /* Upper devices that count packets, up to the first NULL. */
 struct snoop_passage {
@@ -176,7 +178,7 @@ static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
  * three cache lines, also when it checks the entry.
  *
  * What came from the key, @value but for its counters, @port, @hop, @ct,
- * @counter and @pushed do not change once the entry is in the table.  The others
+ * @counter, @pushed and @hw do not change once the entry is in the table.  The others
  * are written by whoever checks the entry; two that do so at once write the
  * same.
  */
@@ -188,23 +190,33 @@ struct snoop_entry {
 	u64			ip4;		/* key: both addresses */
 	u32			ports;		/* key */
 	u32			ct_timeout;
-	u32			refresh;	/* jiffies: when it is due */
+	u32			expires;	/* jiffies: the flow, as last seen */
+	u16			block;		/* enum nf_snoop_block */
 	bool			pushed;
+	bool			hw;		/* drivers are offered the flow */
 
 	struct nf_flowmap_value	value;
 	struct snoop_port	*port;
 	struct snoop_hop	*hop;
 	struct nf_conn_counter	*counter;	/* @ct's; NULL: not counted */
-	u32			block;		/* enum nf_snoop_block */
+	u32			used;		/* jiffies: its last packet */
 	u32			checked;	/* jiffies, stored last */
 
 	__be32			ip6[8];
+	u32			told;		/* the packet that the flow knows of */
 	struct rcu_head		rcu;
 } ____cacheline_aligned_in_smp;
 
 static_assert(sizeof(struct snoop_entry) <= 256);
 static_assert(offsetof(struct snoop_entry, value) == 64);
 static_assert(offsetof(struct snoop_entry, ip6) == 3 * 64);
+
+/* flow_offload_teardown() clears the offload bit. */
+static inline bool snoop_ct_is_offloaded(const struct nf_conn *ct)
+{
+	return (READ_ONCE(ct->status) & (IPS_OFFLOAD | IPS_DYING)) ==
+	       IPS_OFFLOAD;
+}
 
 static inline struct net *snoop_entry_net(const struct snoop_entry *entry)
 {
@@ -332,10 +344,19 @@ void snoop_entry_key(const struct snoop_entry *entry,
 		     struct nf_flowmap_key *key);
 void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 			struct nf_flowmap_key *key);
-void snoop_sweep(bool (*is_garbage)(const struct snoop_entry *entry));
+void snoop_entry_remove(struct snoop_entry *entry, u32 bucket);
 struct snoop_entry *snoop_pull(struct net *net,
 			       const struct nf_flowmap_key *packet, u32 now);
 void snoop_flow_remove(struct net *net, const struct flow_offload *flow);
+
+/* nf_flow_table_snoop_age.c */
+u32 snoop_ct_lifetime(const struct nf_conn *ct);
+void snoop_entry_tell(struct snoop_entry *entry,
+		      const struct snoop_answer *answer);
+bool snoop_entry_goes(struct snoop_entry *entry);
+void snoop_sweep(bool (*is_garbage)(struct snoop_entry *entry));
+void snoop_age_init(void);
+void snoop_age_exit(void);
 
 /* nf_flow_table_snoop_push.c */
 #ifdef CONFIG_NF_FLOW_TABLE_SNOOP

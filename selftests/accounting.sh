@@ -110,6 +110,22 @@ keep_alive()
 	succeeds "$family: the flow ends with its traffic" busywait $((udp_timeout * 1000 + 4000)) is_over "$family"
 }
 
+# fall_silent FAMILY SECONDS: a flow lives as long behind its last packet, though XDP alone saw that and four seconds before it
+fall_silent()
+{
+	local family=$1 seconds=$2 start rest
+
+	r sysctl -q "net.netfilter.nf_flowtable_udp_timeout=$seconds"
+	establish
+	start=$(now_ms)
+	c wire stream c0 4000 "${there[@]}" >/dev/null
+	# What the flow's first packets gave it is over by then.
+	rest=$((start + seconds * 1000 + 2500 - $(now_ms)))
+	sleep "$((rest > 0 ? rest : 0))e-3"
+	succeeds "$family: a silent flow lives on for what XDP forwarded" is_offloaded "$family"
+	succeeds "$family: and ends then" busywait 7000 is_over "$family"
+}
+
 need conntrack wire
 load_modules
 topology
@@ -128,3 +144,6 @@ there=("${ipv4[@]}") back=("${back4[@]}")
 keep_alive ipv4
 there=("${ipv6[@]}") back=("${back6[@]}")
 keep_alive ipv6
+
+there=("${ipv4[@]}") back=("${back4[@]}")
+fall_silent ipv4 13
