@@ -38,6 +38,9 @@ unsigned int snoop_max_entries __read_mostly = 1 << 18;
 module_param_named(max_entries, snoop_max_entries, uint, 0444);
 MODULE_PARM_DESC(max_entries, "most entries, two for each connection; more connections stay on the stack");
 
+/* The kernel allocates no more than 2 GiB at once. */
+#define SNOOP_TABLE_BITS_MAX	27
+
 struct snoop_table snoop_table __read_mostly;
 atomic_t snoop_entries = ATOMIC_INIT(0);
 unsigned int snoop_net_id __read_mostly;
@@ -887,8 +890,10 @@ static int __init snoop_table_init(void)
 {
 	unsigned int i;
 
-	snoop_table.bits = max_t(unsigned int, order_base_2(snoop_max_entries),
-				 SNOOP_REGION_BITS);
+	/* two buckets for each entry, so that most chains have one or none */
+	snoop_table.bits = clamp_t(unsigned int,
+				   order_base_2(snoop_max_entries) + 1,
+				   SNOOP_REGION_BITS, SNOOP_TABLE_BITS_MAX);
 	snoop_table.shift = 64 - snoop_table.bits;
 	get_random_bytes(snoop_table.secret, sizeof(snoop_table.secret));
 
