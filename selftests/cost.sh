@@ -6,7 +6,7 @@
 # matters. tools/bench/measure, which has a drawing, fails unless each path was the one meant.
 . "$(dirname "$0")/lib.sh"
 
-bound=450
+bound=280
 
 [ -n "${FLOWMAP_ICOUNT-}" ] || skip "needs a machine that counts instructions, and FLOWMAP_ICOUNT=1 to say so"
 need bench conntrack
@@ -16,7 +16,7 @@ measure=$here/../tools/bench/measure
 # Those that it makes.
 namespaces=(client router server)
 declare -A cost=([slow]=0 [flowtable]=0 [kfunc]=0 [floor]=0)
-succeeds "each path is the one meant" env COUNT=5000 "$measure" >"$tmp/costs"
+succeeds "each path is the one meant" env COUNT=2000 "$measure" >"$tmp/costs"
 cat "$tmp/costs"
 while read -r name instructions _; do
 	name=${name%.*}
