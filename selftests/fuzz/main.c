@@ -12,7 +12,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,24 +186,17 @@ static void happen(const struct config *config, const struct packet *event,
 }
 
 /*
- * What FIN or RST has ended leaves the flowtables before its connection is there
- * again: of two flows with one tuple a table that is just being resized finds the
- * one or the other.
+ * A packet that went by the stack may have ended its flow, and put in another for
+ * the same connection. Of two flows with one tuple, a table that is just being
+ * resized finds the one or the other, so the first has to go.
+ *
+ * Also, a flow whose way has changed ends when a packet, of either direction, finds
+ * out in the flowtable and goes by the stack: an event of its own.
  */
-static void heed_fin(const struct config *config, const struct packet *packet)
+static void heed_stack(const struct config *config)
 {
-	if (config->flow[packet->flow].proto == IPPROTO_TCP &&
-	    packet->field[F_FLAGS] & 0x05)
-		net_collect();
-}
-
-/*
- * A flow whose way has changed ends when a packet, of either direction, finds out
- * in the flowtable and goes by the stack: an event of its own.
- */
-static void heed_end(const struct config *config, bool by_flowtable)
-{
-	if (config->class == CLASS_EVENTS && !net_snoops(config) && !by_flowtable)
+	net_collect();
+	if (config->class == CLASS_EVENTS && !net_snoops(config))
 		event_wait();
 }
 
@@ -260,8 +252,8 @@ static size_t run(const struct config *config, const struct packet *packets,
 		}
 		by_flowtable = is_by_flowtable(&out);
 		share.by_flowtable += !now.chain && !now.detached && by_flowtable;
-		heed_fin(config, &packets[i]);
-		heed_end(config, by_flowtable);
+		if (!by_flowtable)
+			heed_stack(config);
 	}
 	lost = wire_lost();
 	if (lost)

@@ -127,6 +127,8 @@ void net_init(void)
 	/* of all namespaces, before 6.13 */
 	set_sysctl("ipv4/icmp_msgs_per_sec", 1000000);
 	set_sysctl("ipv4/icmp_msgs_burst", 1000000);
+	/* what a router without a route says: so many in a time */
+	set_sysctl("ipv4/route/error_cost", 0);
 	for (router = 0; router < ROUTERS; router++) {
 		namespaces[router] = new_namespace();
 		quieten_router();
