@@ -123,7 +123,7 @@ fall_silent()
 	rest=$((start + seconds * 1000 + 2500 - $(now_ms)))
 	sleep "$((rest > 0 ? rest : 0))e-3"
 	succeeds "$family: a silent flow lives on for what XDP forwarded" is_offloaded "$family"
-	succeeds "$family: and ends then" busywait 7000 is_over "$family"
+	succeeds "$family: and ends then" busywait $((seconds * 1000 + 4000)) is_over "$family"
 }
 
 need conntrack wire
