@@ -355,8 +355,9 @@ static void ip_bridge(const char *above, const char *below, int port,
 /* It has the address of its only part. */
 static void ip_bond(const char *above, const char *below, int port, FILE *out)
 {
-	fprintf(out, "link add name %s index %u group %d address 02:00:00:00:%02x:01 type bond mode active-backup\n",
+	fprintf(out, "link add name %s index %u group %d address 02:00:00:00:%02x:01",
 		above, net_link(port, *above), LINKS_GROUP, port);
+	fputs(" type bond mode active-backup\n", out);
 	fprintf(out, "link set %s down\nlink set %s master %s\n", below, below,
 		above);
 }
@@ -365,8 +366,9 @@ static void ip_bond(const char *above, const char *below, int port, FILE *out)
 static void ip_macvlan(const char *above, const char *below, int port, FILE *out)
 {
 	fprintf(out, "link set %s address 02:00:00:00:%02x:67\n", below, port);
-	fprintf(out, "link add link %s name %s index %u group %d address 02:00:00:00:%02x:01 type macvlan mode private\n",
-		below, above, net_link(port, *above), LINKS_GROUP, port);
+	fprintf(out, "link add link %s name %s index %u group %d", below, above,
+		net_link(port, *above), LINKS_GROUP);
+	fprintf(out, " address 02:00:00:00:%02x:01 type macvlan mode private\n", port);
 }
 
 /* Below a port's own device, "l", can be one more, "k". */
