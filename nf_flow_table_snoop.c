@@ -105,6 +105,17 @@ static bool snoop_ct_is_sure(const struct snoop_entry *entry)
 		!test_bit(IPS_FIXED_TIMEOUT_BIT, &entry->ct->status));
 }
 
+/*
+ * Has the connection of @entry gone back to conntrack, with no flow since?  Then
+ * nobody has to be asked for its packets, until a sweep takes the entry.  One that
+ * died may have left its tuple to another.
+ */
+static bool snoop_entry_has_ended(const struct snoop_entry *entry)
+{
+	return !entry->pushed &&
+	       !(READ_ONCE(entry->ct->status) & (IPS_OFFLOAD | IPS_DYING));
+}
+
 static u32 snoop_entry_block(const struct snoop_entry *entry)
 {
 	return READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
@@ -122,11 +133,15 @@ static void snoop_entry_is_checked(struct snoop_entry *entry, u32 now)
 	smp_store_release(&entry->checked, now); /* pairs with the lookup's acquire */
 }
 
-/* Nor is one whose flow could end before a sweep can tell it of this packet. */
+/*
+ * Nor is one whose flow was torn down here, see snoop_flow_end(), or could end
+ * before a sweep can tell it of this packet.
+ */
 static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry,
 						u32 now)
 {
 	return !(snoop_entry_block(entry) & NF_SNOOP_GONE) &&
+	       READ_ONCE(entry->value.mtu) &&
 	       (s32)(READ_ONCE(entry->expires) - now) >= 2 * HZ &&
 	       snoop_ct_is_sure(entry);
 }
@@ -192,27 +207,50 @@ void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 	}
 }
 
-/* Context: BH disabled, RCU read lock. */
-static void snoop_key_remove(const struct net *net,
-			     const struct nf_flowmap_key *key)
+static struct snoop_entry *snoop_flow_entry(const struct net *net,
+					    const struct flow_offload *flow,
+					    int dir, u32 *bucket)
 {
-	u32 bucket = snoop_bucket(net, key);
-	struct snoop_entry *entry;
+	struct nf_flowmap_key key;
 
-	entry = snoop_entry_find(net, key, bucket);
-	if (entry)
-		snoop_entry_remove(entry, bucket);
+	snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
+	*bucket = snoop_bucket(net, &key);
+
+	return snoop_entry_find(net, &key, *bucket);
 }
 
 /* Context: BH disabled, RCU read lock. */
 void snoop_flow_remove(struct net *net, const struct flow_offload *flow)
 {
-	struct nf_flowmap_key key;
+	struct snoop_entry *entry;
+	u32 bucket;
 	int dir;
 
 	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
-		snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
-		snoop_key_remove(net, &key);
+		entry = snoop_flow_entry(net, flow, dir, &bucket);
+		if (entry)
+			snoop_entry_remove(entry, bucket);
+	}
+}
+
+/*
+ * The flow has been torn down: no packet is short enough for its entries any
+ * more, whoever checks them just now.  A flow that follows gets others.
+ *
+ * Context: BH disabled, RCU read lock.
+ */
+static void snoop_flow_end(const struct net *net,
+			   const struct flow_offload *flow)
+{
+	struct snoop_entry *entry;
+	u32 bucket;
+	int dir;
+
+	smp_mb(); /* the teardown before the end; who inserts writes, then looks */
+	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
+		entry = snoop_flow_entry(net, flow, dir, &bucket);
+		if (entry)
+			WRITE_ONCE(entry->value.mtu, 0);
 	}
 }
 
@@ -386,6 +424,7 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	if (!refcount_inc_not_zero(&answer->flow->ct->ct_general.use))
 		goto err_entry;
 
+	entry->checked = (u32)jiffies - 2;
 	entry->hop = hop;
 	entry->ct = answer->flow->ct;
 	refcount_inc(&port->refs);
@@ -461,7 +500,7 @@ static void snoop_entry_insert(struct snoop_entry *entry,
  */
 static bool snoop_entry_confirm(struct snoop_entry *entry,
 				const struct snoop_answer *answer,
-				bool forward, u32 now)
+				bool forward)
 {
 	u32 timeout = READ_ONCE(entry->ct->timeout);
 
@@ -470,29 +509,27 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 	WRITE_ONCE(entry->expires, READ_ONCE(answer->flow->timeout));
 
 	smp_rmb(); /* timeout before flags */
-	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags) ||
-	    !snoop_hop_check(entry->hop, now))
+	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
 		return false;
 
 	WRITE_ONCE(entry->ct_timeout, timeout);
-	snoop_entry_is_checked(entry, now);
 
 	return true;
 }
 
-/* Make the table say what the kernel answered. */
+/* Make the table say what the kernel answered; @old is what it says, or NULL. */
 static struct snoop_entry *snoop_entry_update(struct net *net,
 					      const struct nf_flowmap_key *key,
+					      struct snoop_entry *old,
 					      const struct snoop_answer *answer,
 					      struct snoop_port *port, u32 now)
 {
 	bool forward = key->len - 1 < answer->tuple->mtu;
 	u32 bucket = snoop_bucket(net, key);
-	struct snoop_entry *entry, *old;
+	struct snoop_entry *entry;
 	struct snoop_hop *hop;
 	int stat;
 
-	old = snoop_entry_find(net, key, bucket);
 	stat = SNOOP_STAT_full;
 	if (old || !snoop_is_full(net))
 		stat = snoop_route(net, answer, now, &hop);
@@ -502,7 +539,8 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	}
 
 	if (old && snoop_entry_agrees(old, answer, hop, port) &&
-	    snoop_entry_confirm(old, answer, forward, now)) {
+	    snoop_entry_confirm(old, answer, forward)) {
+		snoop_entry_is_checked(old, now);
 		snoop_hop_put(hop);
 		return old;
 	}
@@ -511,7 +549,7 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	if (!entry)
 		goto none;
 
-	if (!snoop_entry_confirm(entry, answer, forward, now)) {
+	if (!snoop_entry_confirm(entry, answer, forward)) {
 		atomic_dec(&snoop_net(net)->used);
 		snoop_entry_free_rcu(&entry->rcu);
 		goto none;
@@ -520,8 +558,10 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	snoop_entry_insert(entry, key, bucket);
 	/* Whoever tore the flow down since found no entry to remove. */
 	smp_mb(); /* the entry before the mark; a teardown writes, then looks */
-	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
+	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags)) {
+		snoop_entry_is_checked(entry, now);
 		return entry;
+	}
 	old = entry;
 
 none:
@@ -536,18 +576,20 @@ none:
 /* As snoop_ask(); where no flowtable has the flow, its entry goes. */
 static bool snoop_ask_or_remove(struct net *net,
 				const struct nf_flowmap_key *key,
+				struct snoop_entry *entry,
 				struct snoop_answer *answer)
 {
 	if (snoop_ask(net, key, answer))
 		return true;
 
-	snoop_key_remove(net, key);
+	if (entry)
+		snoop_entry_remove(entry, snoop_bucket(net, key));
 	return false;
 }
 
 /*
- * Ask the kernel for the flow of @key, which likely climbs as far as @climb.  The
- * port, which stands for flowtables, is looked at before they are asked.
+ * Ask the kernel for the flow of @key, which has @entry or NULL.  The port, which
+ * stands for flowtables, is looked at before they are asked.
  *
  * Context: BH disabled, RCU read lock, which keeps @answer.
  * Return: the port that the flow comes in by, checked, with a reference for the
@@ -556,9 +598,11 @@ static bool snoop_ask_or_remove(struct net *net,
  */
 static struct snoop_port *snoop_ask_port(struct net *net,
 					 const struct nf_flowmap_key *key,
-					 u32 climb, u32 now,
+					 struct snoop_entry *entry, u32 now,
 					 struct snoop_answer *answer)
 {
+	/* where the packet likely climbs to */
+	u32 climb = entry ? entry->port->climb : 0;
 	struct snoop_port *port;
 	int tries;
 
@@ -566,7 +610,7 @@ static struct snoop_port *snoop_ask_port(struct net *net,
 	for (tries = 0; tries < 3; tries++) {
 		port = snoop_port_find(net, key, climb);
 		if (!port) {
-			if (!snoop_ask_or_remove(net, key, answer))
+			if (!snoop_ask_or_remove(net, key, entry, answer))
 				return NULL;
 			port = snoop_port_get(net, key, answer->climb);
 		}
@@ -576,7 +620,7 @@ static struct snoop_port *snoop_ask_port(struct net *net,
 		if (!snoop_port_check(port, now))
 			break;
 		if (!(READ_ONCE(port->block) & NF_SNOOP_GONE)) {
-			if (!snoop_ask_or_remove(net, key, answer))
+			if (!snoop_ask_or_remove(net, key, entry, answer))
 				break;
 			if (answer->climb == port->climb)
 				return port;
@@ -592,34 +636,37 @@ static struct snoop_port *snoop_ask_port(struct net *net,
 
 /*
  * Make the table say what the kernel says of @packet, which is copied, since a
- * program may have it in memory that others write.
+ * program may have it in memory that others write.  @entry is what the table
+ * said, or NULL.
  *
  * Context: BH disabled, RCU read lock.
- * Return: the entry, sure for this jiffy; NULL where there is no flow that
+ * Return: the entry, good for this packet; NULL where there is no flow that
  * XDP could forward.
  */
 struct snoop_entry *snoop_pull(struct net *net,
-			       const struct nf_flowmap_key *packet, u32 now)
+			       const struct nf_flowmap_key *packet,
+			       struct snoop_entry *entry, u32 now)
 {
 	struct nf_flowmap_key key = *packet;
-	struct snoop_entry *entry = NULL;
-	struct snoop_answer answer;
 	struct snoop_port *port = NULL;
-	u32 climb = 0;
+	struct snoop_answer answer;
 
-	key.flags = 0;
 	if (snoop_key_is_valid(&key)) {
-		entry = snoop_entry_find(net, &key, snoop_bucket(net, &key));
-		if (entry)
-			climb = entry->port->climb;
-		port = snoop_ask_port(net, &key, climb, now, &answer);
+		/* With flags nothing is found. */
+		if (key.flags || (entry && !snoop_entry_matches(entry, net, &key,
+								key.l3proto))) {
+			key.flags = 0;
+			entry = snoop_entry_find(net, &key,
+						 snoop_bucket(net, &key));
+		}
+		port = snoop_ask_port(net, &key, entry, now, &answer);
 	}
 	if (!port) {
 		snoop_count_stat(net, SNOOP_STAT_miss);
 		return NULL;
 	}
 
-	entry = snoop_entry_update(net, &key, &answer, port, now);
+	entry = snoop_entry_update(net, &key, entry, &answer, port, now);
 	snoop_port_put(port);
 
 	return entry;
@@ -652,10 +699,12 @@ static __always_inline const struct nf_flowmap_value *
 snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key,
 		u32 block, u32 now)
 {
-	u32 len = key->len;
+	u32 len = key->len, mtu = READ_ONCE(entry->value.mtu);
 
-	if (len - 1 < entry->value.mtu)
+	if (len - 1 < mtu)
 		snoop_count_packet(entry, len, block, now);
+	else if (!mtu)
+		return NULL;
 
 	return &entry->value;
 }
@@ -680,7 +729,7 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	if (!entry ||
 	    (READ_ONCE(entry->checked) != now &&
 	     !snoop_entry_check(entry, now)))
-		entry = snoop_pull(net, key, now);
+		entry = snoop_pull(net, key, entry, now);
 	rcu_read_unlock();
 	local_bh_enable();
 
@@ -715,6 +764,10 @@ static noinline const struct nf_flowmap_value *
 snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		   struct snoop_entry *entry, u32 now)
 {
+	if (snoop_entry_has_ended(entry)) {
+		snoop_count_stat(net, SNOOP_STAT_miss);
+		return NULL;
+	}
 	if (!snoop_entry_check_quickly(entry, now))
 		return snoop_lookup_slowly(net, key, door, entry, now);
 
@@ -725,7 +778,7 @@ snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
  * A packet that ends its connection: do what the flowtable's hook would do to
  * it, see nf_flow_state_check(), which is to leave the connection to conntrack
  * from this packet on.  Where something runs before that hook, the hook does it
- * if the packet gets there; the entries go in any case, for the other direction
+ * if the packet gets there; the entries end in any case, for the other direction
  * can be one that XDP forwards, and the next packet asks anew.
  */
 static noinline const struct nf_flowmap_value *
@@ -733,7 +786,9 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 {
 	struct nf_flowmap_key key = *packet;
 	struct snoop_answer answer;
+	struct snoop_entry *entry;
 	struct snoop_port *port;
+	u32 now = jiffies;
 
 	if (irqs_disabled() || !snoop_key_is_valid(&key))
 		return NULL;
@@ -741,14 +796,20 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 	key.flags = 0;
 	local_bh_disable();
 	rcu_read_lock();
-	port = snoop_ask_port(net, &key, 0, jiffies, &answer);
+	entry = snoop_entry_find(net, &key, snoop_bucket(net, &key));
+	if (entry && snoop_entry_has_ended(entry))
+		goto out;
+	port = snoop_ask_port(net, &key, entry, now, &answer);
 	if (!port)
 		goto out;
 
 	if (key.len - 1 < answer.tuple->mtu) {
 		if (!(READ_ONCE(port->block) & door))
 			flow_offload_teardown(answer.flow);
-		snoop_flow_remove(net, answer.flow);
+		if (snoop_is_full(net))
+			snoop_flow_remove(net, answer.flow);
+		else
+			snoop_flow_end(net, answer.flow);
 	}
 	snoop_port_put(port);
 out:

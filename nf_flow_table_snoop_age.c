@@ -20,9 +20,6 @@
  */
 #define SNOOP_EXTEND_BEFORE	(10 * HZ)
 
-/* Buckets that are empty are looked at without a pause, up to so many. */
-#define SNOOP_RESCHED_BUCKETS	4096
-
 /* How long a flow lives without a packet; see flow_offload_get_timeout(). */
 u32 snoop_ct_lifetime(const struct nf_conn *ct)
 {
@@ -34,26 +31,34 @@ u32 snoop_ct_lifetime(const struct nf_conn *ct)
 	return READ_ONCE(nf_udp_pernet(net)->offload_timeout);
 }
 
+/* Context: process. */
+static void snoop_sweep_bucket(u32 bucket,
+			       bool (*is_garbage)(struct snoop_entry *entry))
+{
+	struct snoop_entry *entry;
+
+	local_bh_disable();
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node)
+		if (is_garbage(entry))
+			snoop_entry_remove(entry, bucket);
+	rcu_read_unlock();
+	local_bh_enable();
+	cond_resched();
+}
+
 /* Take down what @is_garbage says.  Context: process. */
 void snoop_sweep(bool (*is_garbage)(struct snoop_entry *entry))
 {
-	struct snoop_entry *entry;
-	u64 bucket;
+	const u32 size = 1U << (snoop_table.bits - SNOOP_REGION_BITS);
+	u32 region, bucket;
 
-	for (bucket = snoop_next_bucket(-1); !(bucket >> snoop_table.bits);
-	     bucket = snoop_next_bucket(bucket)) {
-		if (!(bucket % SNOOP_RESCHED_BUCKETS))
-			cond_resched();
-		if (hlist_empty(&snoop_table.buckets[bucket]))
+	for (region = 0; region < 1 << SNOOP_REGION_BITS; region++) {
+		if (!READ_ONCE(snoop_table.regions[region].used))
 			continue;
-
-		local_bh_disable();
-		rcu_read_lock();
-		hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node)
-			if (is_garbage(entry))
-				snoop_entry_remove(entry, bucket);
-		rcu_read_unlock();
-		local_bh_enable();
+		for (bucket = region * size; bucket < (region + 1) * size; bucket++)
+			if (!hlist_empty(&snoop_table.buckets[bucket]))
+				snoop_sweep_bucket(bucket, is_garbage);
 		cond_resched();
 	}
 }

@@ -13,7 +13,6 @@
 #include <linux/hashtable.h>
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
-#include <linux/jhash.h>
 #include <linux/random.h>
 #include <linux/rculist.h>
 #include <net/arp.h>
@@ -27,7 +26,7 @@
 static DEFINE_SPINLOCK(snoop_share_lock);
 static DEFINE_HASHTABLE(snoop_ports, 8);
 static DEFINE_HASHTABLE(snoop_hops, 10);
-static u32 snoop_hop_seed __read_mostly;
+static u64 snoop_hop_seed __read_mostly;
 
 static u64 snoop_mix(u64 signature, unsigned long value)
 {
@@ -506,14 +505,39 @@ bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 	return true;
 }
 
+static u64 snoop_hop_hash(const struct snoop_hop_id *id)
+{
+	const u64 *word = (const u64 *)id;
+	u64 hash = snoop_hop_seed;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*id) / sizeof(*word); i++)
+		hash = snoop_mix(hash, word[i]);
+
+	return hash;
+}
+
+static bool snoop_hop_is(const struct snoop_hop *hop,
+			 const struct snoop_hop_id *id)
+{
+	const u64 *a = (const u64 *)&hop->id, *b = (const u64 *)id;
+	unsigned int i;
+	u64 diff = 0;
+
+	for (i = 0; i < sizeof(*id) / sizeof(*a); i++)
+		diff |= a[i] ^ b[i];
+
+	return !diff;
+}
+
 /* @frame: the hop's frame, NULL: whatever it is */
-static struct snoop_hop *snoop_hop_find(const struct snoop_hop_id *id, u32 hash,
+static struct snoop_hop *snoop_hop_find(const struct snoop_hop_id *id, u64 hash,
 					const struct snoop_frame *frame)
 {
 	struct snoop_hop *hop;
 
 	hash_for_each_possible_rcu(snoop_hops, hop, node, hash)
-		if (!memcmp(&hop->id, id, sizeof(*id)) &&
+		if (snoop_hop_is(hop, id) &&
 		    (!frame || !memcmp(&hop->frame, frame, sizeof(*frame))) &&
 		    !(READ_ONCE(hop->block) & NF_SNOOP_GONE) &&
 		    refcount_inc_not_zero(&hop->refs))
@@ -545,7 +569,7 @@ void snoop_hop_put(struct snoop_hop *hop)
  * Return: the way out with a reference for the caller; NULL without memory or
  * where the dst is going away.
  */
-static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u32 hash)
+static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u64 hash)
 {
 	struct snoop_hop *hop, *fresh;
 
@@ -583,14 +607,13 @@ static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u32 hash)
  * checked.  Where it is not, or leads elsewhere now, the way is found anew.
  *
  * Context: BH disabled, RCU read lock.
- * Return: 0, with a reference to @hop for the caller, or the enum snoop_stat that
- * says why there is none.
+ * Return: 0, with a reference to @hop, checked, for the caller, or the enum
+ * snoop_stat that says why there is none.
  */
 static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
 			 struct snoop_hop **hop)
 {
-	u32 hash = jhash2((const u32 *)id, sizeof(*id) / sizeof(u32),
-			  snoop_hop_seed);
+	u64 hash = snoop_hop_hash(id);
 	struct snoop_way way;
 	int stat;
 
@@ -608,8 +631,13 @@ static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
 		return stat;
 
 	*hop = snoop_hop_add(&way, hash);
+	if (!*hop)
+		return SNOOP_STAT_nomem;
+	if (snoop_hop_check(*hop, now))
+		return 0;
 
-	return *hop ? 0 : SNOOP_STAT_nomem;
+	snoop_hop_put(*hop);
+	return SNOOP_STAT_stale;
 }
 
 static void snoop_key_to_tuple(const struct nf_flowmap_key *key,
@@ -712,8 +740,8 @@ bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
  * nf_flow_offload_ip_hook() and nf_flow_offload_ipv6_hook() do.
  *
  * Context: BH disabled, RCU read lock.
- * Return: 0, with a reference to @hop for the caller, or the enum snoop_stat that
- * says why XDP cannot send there.
+ * Return: 0, with a reference to @hop, checked, for the caller, or the enum
+ * snoop_stat that says why XDP cannot send there.
  */
 int snoop_route(struct net *net, const struct snoop_answer *answer, u32 now,
 		struct snoop_hop **hop)
@@ -797,7 +825,7 @@ static struct notifier_block snoop_dev_notifier = {
 
 int snoop_path_init(void)
 {
-	snoop_hop_seed = get_random_u32();
+	snoop_hop_seed = get_random_u64();
 
 	return register_netdevice_notifier(&snoop_dev_notifier);
 }

@@ -178,9 +178,9 @@ static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
  * three cache lines, also when it checks the entry.
  *
  * What came from the key, @value but for its counters, @port, @hop, @ct,
- * @counter, @pushed and @hw do not change once the entry is in the table.  The others
- * are written by whoever checks the entry; two that do so at once write the
- * same.
+ * @counter, @pushed and @hw do not change once the entry is in the table, until
+ * the flow's end is written into @value as an mtu of 0.  The others are written by
+ * whoever checks the entry; two that do so at once write the same.
  */
 struct snoop_entry {
 	struct hlist_node	node;
@@ -346,7 +346,8 @@ void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 			struct nf_flowmap_key *key);
 void snoop_entry_remove(struct snoop_entry *entry, u32 bucket);
 struct snoop_entry *snoop_pull(struct net *net,
-			       const struct nf_flowmap_key *packet, u32 now);
+			       const struct nf_flowmap_key *packet,
+			       struct snoop_entry *entry, u32 now);
 void snoop_flow_remove(struct net *net, const struct flow_offload *flow);
 
 /* nf_flow_table_snoop_age.c */

@@ -102,14 +102,39 @@ goes_up truncated 0 "${ipv6[@]}" -- cut=20 -- cut=53 -- cut=54 -- cut=61
 establish "${ipv4[@]}"
 establish "${ipv6[@]}"
 
+# begins BACK FIELD...: a connection of TCP, with the fields of an answer
+begins()
+{
+	local back="$1[@]"
+
+	c wire send c0 proto=6 "${@:2}" >/dev/null
+	s wire send s0 proto=6 "${!back}" >/dev/null
+	establish proto=6 "${@:2}"
+}
+
+# ends_at_once FLAGS FIELD...: of five packets in one batch, of which the second ends the connection, XDP forwards the first.
+ends_at_once()
+{
+	local flags=$1 before
+
+	before=$(forwarded r0)
+	c wire send c0 proto=6 "${@:2}" -- -- flags="$flags" -- -- -- >/dev/null
+	check "forwarded of a batch that flags=$flags ends: ${*:2}" $(($(forwarded r0) - before)) -eq 1
+}
+
 for family in 4 6; do
-	flow="ipv${family}[@]" back="back${family}[@]"
+	flow="ipv${family}[@]" back=back$family
 	for flags in 0x11 0x14; do
-		c wire send c0 proto=6 "${!flow}" >/dev/null
-		s wire send s0 proto=6 "${!back}" >/dev/null
-		establish proto=6 "${!flow}"
+		begins "$back" "${!flow}"
 		goes_up truncated 0 "${!flow}" proto=6 cut=$((family == 4 ? 53 : 73))
+		goes_up tcp_begin 2 "${!flow}" proto=6 -- flags=0x02 -- flags=0x12
 		goes_up tcp_end 1 "${!flow}" proto=6 flags=$flags
 		r conntrack -D -p tcp >/dev/null 2>&1
+
+		for _ in 1 2 3; do
+			begins "$back" "${!flow}"
+			ends_at_once $flags "${!flow}"
+			r conntrack -D -p tcp >/dev/null 2>&1
+		done
 	done
 done

@@ -195,8 +195,13 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 			key->flags = NF_FLOWMAP_KEY_FRAGS;
 		}
 	}
-	if (proto == IPPROTO_TCP && (tcp->fin || tcp->rst))
+	if (proto == IPPROTO_TCP && (tcp->fin || tcp->syn || tcp->rst)) {
+		if (!tcp->fin && !tcp->rst) {
+			leave(FLOWMAP_TCP_BEGIN);
+			return NULL;
+		}
 		key->flags |= NF_FLOWMAP_KEY_END;
+	}
 	copy4(&key->sport, l4);
 	key->len = len - offset;
 
