@@ -15,7 +15,7 @@ help:
 	@echo '                                      all tests, or those that match, on each kernel; there is debug-smp too'
 	@echo 'make fuzz [KERNEL=6.12] [SECONDS=600] [SEED=n] [CONFIG=n [PACKET=n,...]]'
 	@echo '                                      random packets through routers with and without XDP: do they do the same?'
-	@echo 'make bench [BENCH="insn setup ns wall"]  what all of it costs, measured; build/bench.json and .svg'
+	@echo 'make bench [BENCH="insn parts setup ns wall"]  what all of it costs, measured; build/bench.json and .svg'
 	@echo 'make plant [KERNEL=6.12] [FAULT=name]  does that find the faults of selftests/faults/?'
 	@echo 'make vm [KERNEL=6.12]                 a shell in the same VM'
 	@echo 'make modules [KERNELS="6.12 6.1"]     the modules, in build/KERNEL/'

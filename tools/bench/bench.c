@@ -8,12 +8,14 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/ether.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,23 +24,30 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <linux/if_link.h>
 
 #include <linux/netfilter/nf_flowmap.h>
 
 #include "bench.skel.h"
 #include "frame.h"
+#include "mark.h"
 #include "upstream.skel.h"
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
 static const char usage[] =
-	"bench send DEV DSTMAC VLAN PACKET SADDR SPORT DADDR DPORT FLOWS COUNT\n"
-	"                               time of a packet, in ns\n"
+	"bench send [NETNS/]DEV DSTMAC VLAN PACKET SADDR SPORT DADDR DPORT FLOWS COUNT...\n"
+	"                               time of a packet, in ns; of several kinds, a line for\n"
+	"                               each, which are sent one after the other\n"
 	"  VLAN                         0 for no tag\n"
 	"  PACKET                       udp; or of TCP: syn, synack, ack, answer,\n"
 	"                               fin, finack, last\n"
 	"  SPORT, DPORT                 the one with a + is the first of FLOWS\n"
+	"                               with MARK in the environment, QEMU's plugin\n"
+	"                               count.so counts what they execute\n"
+	"bench lines                    where the code of XDP programs comes from:\n"
+	"                               address, file and line, or - behind the end\n"
 	"bench sink DEV                 drop what DEV receives\n"
 	"bench redirect DEV TO          send it out of TO\n"
 	"bench upstream DEV             forward it with bpf_xdp_flow_lookup()\n"
@@ -226,17 +235,27 @@ static void build_ports(struct bench_bpf__bss *bss, size_t l4,
 	memcpy(bss->frame + l4, ports, sizeof(ports));
 }
 
-/* Return: the frame's size.  The data of the packet is zero. */
-static size_t build_frame(struct bench_bpf__bss *bss, char **args)
+static int frame_family(char **args)
+{
+	return strchr(args[4], ':') ? AF_INET6 : AF_INET;
+}
+
+static size_t frame_size(char **args)
+{
+	return frame_family(args) == AF_INET ? FRAME_SHORT : FRAME_LONG;
+}
+
+/* The data of the packet is zero. */
+static void build_frame(struct bench_bpf__bss *bss, char **args)
 {
 	enum packet packet = parse_packet(args[3]);
 	unsigned char proto = packet == PACKET_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	unsigned char *frame = bss->frame;
 	unsigned char addrs[2 * sizeof(struct in6_addr)];
-	int family = strchr(args[4], ':') ? AF_INET6 : AF_INET;
+	int family = frame_family(args);
 	size_t addr_size = family == AF_INET ? sizeof(struct in_addr) :
 					       sizeof(struct in6_addr);
-	size_t size = family == AF_INET ? FRAME_SHORT : FRAME_LONG;
+	size_t size = frame_size(args);
 	size_t ip, l4;
 
 	if (inet_pton(family, args[4], addrs) != 1 ||
@@ -259,8 +278,6 @@ static size_t build_frame(struct bench_bpf__bss *bss, char **args)
 	bss->sum = add_words(htons(proto) + htons(size - l4), addrs,
 			     2 * addr_size);
 	bss->sum = add_words(bss->sum, frame + l4, size - l4);
-
-	return size;
 }
 
 /*
@@ -276,11 +293,53 @@ static void print_cost(const struct bench_bpf *skel, int count)
 				 (batches * BATCH_SIZE));
 }
 
-static void cmd_send(char **args)
+/* Does nothing, but count.c sees it. */
+#ifdef __x86_64__
+#define mark(which)	asm volatile("nopl %c0(%%rax)" : : "i" (which) : "memory")
+#else
+#define mark(which)	((void)(which))
+#endif
+
+/* What of a command's arguments describes one kind of packets. */
+#define SEND_ARGS	10
+
+/* Return: the name of the device in "NETNS/DEV", whose netns is entered. */
+static const char *enter_netns(const char *where)
+{
+	const char *dev = strchr(where, '/');
+	char path[128];
+	int fd;
+
+	if (!dev)
+		return where;
+
+	snprintf(path, sizeof(path), "/run/netns/%.*s", (int)(dev - where), where);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET))
+		die("cannot enter %s: %s", path, strerror(errno));
+	close(fd);
+
+	return dev + 1;
+}
+
+static struct bench_bpf *prepare(char **args)
 {
 	struct bench_bpf *skel = open_programs();
+
+	build_frame(skel->bss, args);
+	skel->bss->ifindex = dev_index(enter_netns(args[0]));
+	skel->bss->flows = atoi(args[8]);
+	load_programs(skel);
+
+	return skel;
+}
+
+static void send_all(struct bench_bpf *skel, char **args, bool marked)
+{
 	struct bpf_test_run_opts opts = {
 		.sz = sizeof(opts),
+		.data_in = skel->bss->frame,
+		.data_size_in = FRAME_MOVE + frame_size(args),
 		.repeat = atoi(args[9]),
 		.batch_size = BATCH_SIZE,
 		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
@@ -290,18 +349,34 @@ static void cmd_send(char **args)
 	if (opts.repeat < 1)
 		die("'%s' is no number of packets", args[9]);
 
-	opts.data_size_in = FRAME_MOVE + build_frame(skel->bss, args);
-	skel->bss->ifindex = dev_index(args[0]);
-	skel->bss->flows = atoi(args[8]);
-	load_programs(skel);
-
-	opts.data_in = skel->bss->frame;
+	enter_netns(args[0]);
+	if (marked)
+		mark(MARK_BEGIN);
 	err = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.bench_send),
 				     &opts);
+	if (marked)
+		mark(MARK_END);
 	if (err)
 		die("cannot send: %s", strerror(-err));
 	print_cost(skel, opts.repeat);
-	bench_bpf__destroy(skel);
+}
+
+/* All are ready before the first is sent. */
+static void cmd_send(char **args)
+{
+	bool marked = getenv("MARK");
+	struct bench_bpf *skel[8];
+	size_t i, n;
+
+	for (n = 0; args[n * SEND_ARGS]; n++) {
+		if (n == ARRAY_SIZE(skel))
+			die("more than %zu kinds of packets", n);
+		skel[n] = prepare(args + n * SEND_ARGS);
+	}
+	for (i = 0; i < n; i++)
+		send_all(skel[i], args + i * SEND_ARGS, marked);
+	for (i = 0; i < n; i++)
+		bench_bpf__destroy(skel[i]);
 }
 
 static void cmd_sink(char **args)
@@ -333,6 +408,82 @@ static void cmd_upstream(char **args)
 	upstream_bpf__destroy(skel);
 }
 
+static void *array(unsigned int n, size_t size)
+{
+	void *mem = calloc(n + 1, size);
+
+	if (!mem)
+		die("out of memory");
+
+	return mem;
+}
+
+/* The source of each piece of the machine's code of @fd's program, and its ends. */
+static void print_lines(int fd)
+{
+	struct bpf_prog_info info = {};
+	unsigned long long *at, *func;
+	struct bpf_line_info *line;
+	__u32 size = sizeof(info), *len, i;
+	struct btf *btf;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		die("no word of a program: %s", strerror(errno));
+	if (info.type != BPF_PROG_TYPE_XDP || !info.nr_jited_line_info)
+		return;
+
+	line = array(info.nr_line_info, sizeof(*line));
+	at = array(info.nr_jited_line_info, sizeof(*at));
+	func = array(info.nr_jited_ksyms, sizeof(*func));
+	len = array(info.nr_jited_func_lens, sizeof(*len));
+	info = (struct bpf_prog_info){
+		.nr_line_info = info.nr_line_info,
+		.line_info_rec_size = sizeof(*line),
+		.line_info = (unsigned long)line,
+		.nr_jited_line_info = info.nr_jited_line_info,
+		.jited_line_info_rec_size = sizeof(*at),
+		.jited_line_info = (unsigned long)at,
+		.nr_jited_ksyms = info.nr_jited_ksyms,
+		.jited_ksyms = (unsigned long)func,
+		.nr_jited_func_lens = info.nr_jited_func_lens,
+		.jited_func_lens = (unsigned long)len,
+	};
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		die("no lines of a program: %s", strerror(errno));
+	btf = btf__load_from_kernel_by_id(info.btf_id);
+	if (!btf)
+		die("no names for a program: %s", strerror(errno));
+
+	for (i = 0; i < info.nr_line_info && i < info.nr_jited_line_info; i++)
+		printf("line %llx %s %u\n", at[i],
+		       btf__name_by_offset(btf, line[i].file_name_off),
+		       BPF_LINE_INFO_LINE_NUM(line[i].line_col));
+
+	for (i = 0; i < info.nr_jited_ksyms && i < info.nr_jited_func_lens; i++)
+		printf("line %llx - 0\n", func[i] + len[i]);
+
+	btf__free(btf);
+	free(line);
+	free(at);
+	free(func);
+	free(len);
+}
+
+static void cmd_lines(char **args)
+{
+	__u32 id = 0;
+	int fd;
+
+	(void)args;
+	while (!bpf_prog_get_next_id(id, &id)) {
+		fd = bpf_prog_get_fd_by_id(id);
+		if (fd < 0)
+			continue;
+		print_lines(fd);
+		close(fd);
+	}
+}
+
 static void cmd_map(char **args)
 {
 	char **last = args + 1, *arg;
@@ -362,20 +513,23 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int args;
-		bool more;
+		int more;	/* at a time */
 		void (*run)(char **args);
 	} commands[] = {
-		{ "send", 10, false, cmd_send },
-		{ "sink", 1, false, cmd_sink },
-		{ "redirect", 2, false, cmd_redirect },
-		{ "upstream", 1, false, cmd_upstream },
-		{ "map", 2, true, cmd_map },
+		{ "send", SEND_ARGS, SEND_ARGS, cmd_send },
+		{ "lines", 0, 0, cmd_lines },
+		{ "sink", 1, 0, cmd_sink },
+		{ "redirect", 2, 0, cmd_redirect },
+		{ "upstream", 1, 0, cmd_upstream },
+		{ "map", 2, 1, cmd_map },
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (argc < commands[i].args + 2 ||
-		    (argc > commands[i].args + 2 && !commands[i].more) ||
+		int more = argc - commands[i].args - 2;
+
+		if (more < 0 ||
+		    (commands[i].more ? more % commands[i].more : more) ||
 		    strcmp(argv[1], commands[i].name))
 			continue;
 		commands[i].run(argv + 2);

@@ -31,6 +31,36 @@ function packets(kernel, door,    i, c) {
 	}
 }
 
+function whole(unit, name, order, n,    i, sum) {
+	for (i = 1; i <= n; i++)
+		sum += figure[unit "." name "." order[i]]
+	return sum
+}
+
+function made_of(kernel, path,    i, j, n, name, order) {
+	n = split("parse call hash compare checks count rewrite send rest", order, " ")
+	printf "\nWhat those of flowmap are, kernel %s, %s\n  %-18s", kernel, path, ""
+	for (j = 1; j <= n; j++)
+		printf "%9s", order[j]
+	printf "%9s\n", "in all"
+	for (i = 1; i <= apart; i++) {
+		name = kernel "." path "." taken[i]
+		if (!(("parts." name ".hash") in figure))
+			continue
+		printf "  %-18s", taken[i]
+		for (j = 1; j <= n; j++)
+			printf "%9.1f", figure["parts." name "." order[j]]
+		printf "%9.1f\n", whole("parts", name, order, n)
+	}
+	printf "Cache lines that they touch, one packet of each flow\n  %-18s%9s%9s\n", "", "bucket", "others"
+	for (i = 1; i <= apart; i++) {
+		name = kernel "." path "." taken[i]
+		if (taken[i] ~ /_10000$/ && ("lines." name ".hash") in figure)
+			printf "  %-18s%9.2f%9.2f\n", taken[i], figure["lines." name ".hash"],
+				whole("lines", name, order, n) - figure["lines." name ".hash"]
+	}
+}
+
 function ns(op, path, flows,    key) {
 	key = "ns." op "." path "." flows
 	return key in figure ? sprintf("%10d", figure[key]) : sprintf("%10s", "-")
@@ -75,6 +105,10 @@ function many(door, what, flows) {
 	kernel = part[1] == "ns" ? "ns" : $1 ~ /^insn\.6\.12\./ ? "insn.6.12" : part[1] "." part[2]
 	if ($3 > widest[kernel])
 		widest[kernel] = $3
+	if ($1 ~ /^parts\..*\.hash$/ && !(part[length(part) - 1] in known)) {
+		known[part[length(part) - 1]] = 1
+		taken[++apart] = part[length(part) - 1]
+	}
 	if ($1 ~ /^insn\..*\.floor\./) {
 		case_ = part[length(part)]
 		if (!(case_ in seen)) {
@@ -89,6 +123,10 @@ END {
 		packets("6.12", "kfunc")
 	if (widest["insn.patched"] != "")
 		packets("patched", "map")
+	if (apart) {
+		made_of("6.12", "kfunc")
+		made_of("patched", "push")
+	}
 	if (widest["ns"] != "")
 		tables_ns()
 	if ("insn.6.12.connect_plain.tcp4_masq_1" in figure) {
