@@ -88,7 +88,7 @@ static int snoop_seq_show(struct seq_file *seq, void *v)
 	loff_t *pos = v;
 
 	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[*pos], node)
-		if (snoop_entry_net(entry) == net)
+		if (snoop_entry_is_of(entry, net))
 			snoop_seq_entry(seq, entry);
 
 	return 0;

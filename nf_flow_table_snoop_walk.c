@@ -13,7 +13,7 @@ static struct snoop_entry *snoop_entry_from(const struct net *net,
 	entry = hlist_entry_safe(rcu_dereference(*link), struct snoop_entry,
 				 node);
 	hlist_for_each_entry_from_rcu(entry, node)
-		if (snoop_entry_net(entry) == net)
+		if (snoop_entry_is_of(entry, net))
 			return entry;
 
 	return NULL;

@@ -223,6 +223,13 @@ static inline struct net *snoop_entry_net(const struct snoop_entry *entry)
 	return entry->port->net;
 }
 
+/* Is @entry for packets of @net?  One that has ended is for none. */
+static inline bool snoop_entry_is_of(const struct snoop_entry *entry,
+				     const struct net *net)
+{
+	return snoop_entry_net(entry) == net && READ_ONCE(entry->value.mtu);
+}
+
 /* A part of the hash table. */
 struct snoop_region {
 	spinlock_t		lock;	/* orders its writers */

@@ -128,7 +128,9 @@ for family in 4 6; do
 		begins "$back" "${!flow}"
 		goes_up truncated 0 "${!flow}" proto=6 cut=$((family == 4 ? 53 : 73))
 		goes_up tcp_begin 2 "${!flow}" proto=6 -- flags=0x02 -- flags=0x12
+		check "shown before its end" "$(proc_net "$router" nf_flowmap | grep -c ' tcp ')" -ge 1
 		goes_up tcp_end 1 "${!flow}" proto=6 flags=$flags
+		check "shown behind its end" "$(proc_net "$router" nf_flowmap | grep -c ' tcp ')" -eq 0
 		r conntrack -D -p tcp >/dev/null 2>&1
 
 		for _ in 1 2 3; do

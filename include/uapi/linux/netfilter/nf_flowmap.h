@@ -109,7 +109,7 @@ struct nf_flowmap_key {
  * struct nf_flowmap_value - what to do to a packet of this flow and direction
  * @ifindex: device to send it out of
  * @mtu: longest packet to forward, compared with the key's @len; what is
- *	longer belongs to the stack
+ *	longer belongs to the stack, and 0 that the flow ended after the lookup
  * @flags: NF_FLOWMAP_F_*
  * @l2_len: bytes of @l2 that are used
  * @sport: source port that leaves, network byte order
