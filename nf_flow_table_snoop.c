@@ -97,12 +97,14 @@ void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
  * which moved the timeout, unless that is fixed.  A flow that was pushed is
  * taken back before its teardown returns.
  */
-static bool snoop_ct_is_sure(const struct snoop_entry *entry)
+static __always_inline bool snoop_ct_is_sure(const struct snoop_entry *entry)
 {
+	const u32 bits = IPS_OFFLOAD | IPS_DYING | IPS_FIXED_TIMEOUT;
+	const struct nf_conn *ct = entry->ct;
+
 	return entry->pushed ||
-	       (snoop_ct_is_offloaded(entry->ct) &&
-		READ_ONCE(entry->ct->timeout) == READ_ONCE(entry->ct_timeout) &&
-		!test_bit(IPS_FIXED_TIMEOUT_BIT, &entry->ct->status));
+	       ((READ_ONCE(ct->status) & bits) == IPS_OFFLOAD &&
+		READ_ONCE(ct->timeout) == READ_ONCE(entry->ct_timeout));
 }
 
 /*
@@ -126,10 +128,11 @@ static u32 snoop_entry_block(const struct snoop_entry *entry)
  * good for this packet only: the end of its flow, which removes entries by their
  * keys, does not know it.
  */
-static void snoop_entry_is_checked(struct snoop_entry *entry, u32 now)
+static __always_inline void snoop_entry_is_checked(struct snoop_entry *entry,
+						   u32 block, u32 now)
 {
 	now -= !!entry->port->climb;
-	WRITE_ONCE(entry->block, snoop_entry_block(entry));
+	WRITE_ONCE(entry->block, block);
 	smp_store_release(&entry->checked, now); /* pairs with the lookup's acquire */
 }
 
@@ -138,9 +141,9 @@ static void snoop_entry_is_checked(struct snoop_entry *entry, u32 now)
  * before a sweep can tell it of this packet.
  */
 static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry,
-						u32 now)
+						u32 block, u32 now)
 {
-	return !(snoop_entry_block(entry) & NF_SNOOP_GONE) &&
+	return !(block & NF_SNOOP_GONE) &&
 	       READ_ONCE(entry->value.mtu) &&
 	       (s32)(READ_ONCE(entry->expires) - now) >= 2 * HZ &&
 	       snoop_ct_is_sure(entry);
@@ -153,12 +156,17 @@ static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry,
  */
 static bool snoop_entry_check(struct snoop_entry *entry, u32 now)
 {
+	u32 block;
+
 	if (!snoop_port_check(entry->port, now) ||
-	    !snoop_hop_check(entry->hop, now) ||
-	    !snoop_entry_is_sure(entry, now))
+	    !snoop_hop_check(entry->hop, now))
 		return false;
 
-	snoop_entry_is_checked(entry, now);
+	block = snoop_entry_block(entry);
+	if (!snoop_entry_is_sure(entry, block, now))
+		return false;
+
+	snoop_entry_is_checked(entry, block, now);
 	return true;
 }
 
@@ -166,17 +174,19 @@ static bool snoop_entry_check(struct snoop_entry *entry, u32 now)
  * The same for one of many entries, whose port and hop another's packet has
  * checked in this jiffy: takes no lock.
  */
-static bool snoop_entry_check_quickly(struct snoop_entry *entry, u32 now)
+static __always_inline bool
+snoop_entry_check_quickly(struct snoop_entry *entry, u32 now)
 {
 	/* pairs with the release in snoop_port_check() */
 	u32 port = smp_load_acquire(&entry->port->checked);
 	/* pairs with the release in snoop_hop_check() */
 	u32 hop = smp_load_acquire(&entry->hop->checked);
+	u32 block = snoop_entry_block(entry);
 
-	if (port != now || hop != now || !snoop_entry_is_sure(entry, now))
+	if (port != now || hop != now || !snoop_entry_is_sure(entry, block, now))
 		return false;
 
-	snoop_entry_is_checked(entry, now);
+	snoop_entry_is_checked(entry, block, now);
 	return true;
 }
 
@@ -540,7 +550,7 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 
 	if (old && snoop_entry_agrees(old, answer, hop, port) &&
 	    snoop_entry_confirm(old, answer, forward)) {
-		snoop_entry_is_checked(old, now);
+		snoop_entry_is_checked(old, snoop_entry_block(old), now);
 		snoop_hop_put(hop);
 		return old;
 	}
@@ -559,7 +569,7 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	/* Whoever tore the flow down since found no entry to remove. */
 	smp_mb(); /* the entry before the mark; a teardown writes, then looks */
 	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags)) {
-		snoop_entry_is_checked(entry, now);
+		snoop_entry_is_checked(entry, snoop_entry_block(entry), now);
 		return entry;
 	}
 	old = entry;
@@ -759,17 +769,24 @@ snoop_lookup_checked(struct net *net, const struct nf_flowmap_key *key,
 	return snoop_entry_use(entry, key, block, now);
 }
 
+/* Apart, so that those whose entry is good do not pay for the registers. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_ended(const struct net *net)
+{
+	snoop_count_stat(net, SNOOP_STAT_miss);
+
+	return NULL;
+}
+
 /* The first packet of an entry in a jiffy. */
 static noinline const struct nf_flowmap_value *
 snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		   struct snoop_entry *entry, u32 now)
 {
-	if (snoop_entry_has_ended(entry)) {
-		snoop_count_stat(net, SNOOP_STAT_miss);
-		return NULL;
-	}
 	if (!snoop_entry_check_quickly(entry, now))
-		return snoop_lookup_slowly(net, key, door, entry, now);
+		return snoop_entry_has_ended(entry) ?
+		       snoop_lookup_ended(net) :
+		       snoop_lookup_slowly(net, key, door, entry, now);
 
 	return snoop_lookup_checked(net, key, door, entry, now);
 }

@@ -27,6 +27,9 @@
 /* The shortest that could be forwarded. */
 #define FRAME_MIN	(ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
 
+#define TCP_ENDS_OR_BEGINS	(TCP_FLAG_FIN | TCP_FLAG_RST | TCP_FLAG_SYN)
+#define TCP_MEANINGS		(TCP_ENDS_OR_BEGINS | TCP_FLAG_PSH | TCP_FLAG_URG)
+
 #define VLAN_HLEN		4
 #define TAGGED_HLEN		(ETH_HLEN + VLAN_HLEN)
 #define PPPOE_SES_HLEN		8
@@ -174,33 +177,29 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	__u8 family, const struct nf_flowmap_encap *encap, const void *l4,
 	__u8 proto, __u32 offset)
 {
-	const void *data = (void *)(long)ctx->data;
-	const void *end = (void *)(long)ctx->data_end;
+	__u64 linear = door == DOOR_MAP ? ctx->data_end - ctx->data : 0;
 	const struct nf_flowmap_value *value;
 	const struct tcphdr *tcp = l4;
 	__u32 len;
 
+	barrier_var(linear);	/* the verifier subtracts 64 bits */
 	copy8(key->encap, encap);
 	len = bpf_xdp_get_buff_len(ctx);
 	key->ifindex = ctx->ingress_ifindex;
 	key->l3proto = family;
 	key->l4proto = proto;
 	key->flags = 0;
-	if (door == DOOR_MAP) {
-		__u64 linear = end - data;
-
-		barrier_var(linear);	/* the verifier subtracts 64 bits */
-		if ((__u32)linear != len) {
-			barrier();	/* or each frame computes the flag */
-			key->flags = NF_FLOWMAP_KEY_FRAGS;
-		}
+	if (door == DOOR_MAP && (__u32)linear != len) {
+		barrier();	/* or each frame computes the flag */
+		key->flags = NF_FLOWMAP_KEY_FRAGS;
 	}
-	if (proto == IPPROTO_TCP && (tcp->fin || tcp->syn || tcp->rst)) {
-		if (!tcp->fin && !tcp->rst) {
+	if (proto == IPPROTO_TCP && (tcp_flag_word(tcp) & TCP_ENDS_OR_BEGINS)) {
+		if ((tcp_flag_word(tcp) & TCP_MEANINGS) == TCP_FLAG_SYN) {
 			leave(FLOWMAP_TCP_BEGIN);
 			return NULL;
 		}
-		key->flags |= NF_FLOWMAP_KEY_END;
+		if (tcp->fin || tcp->rst)
+			key->flags |= NF_FLOWMAP_KEY_END;
 	}
 	copy4(&key->sport, l4);
 	key->len = len - offset;

@@ -13,7 +13,7 @@
 	X(OPTIONS, "options", "IPv4 options")				\
 	X(PROTOCOL, "protocol", "neither TCP nor UDP, or an IPv6 extension header") \
 	X(TTL, "ttl", "TTL or hop limit at its end")			\
-	X(TCP_BEGIN, "tcp_begin", "TCP SYN")				\
+	X(TCP_BEGIN, "tcp_begin", "TCP SYN or SYN-ACK")				\
 	X(TCP_END, "tcp_end", "TCP FIN or RST")				\
 	X(MTU, "mtu", "longer than the MTU on the way out")		\
 	X(HEADROOM, "headroom", "no room for the link-layer header that leaves")
