@@ -20,7 +20,8 @@ END {
 		printf "\"%s\"", title[path[i]]
 		for (j = 1; j <= n; j++) {
 			key = "insn." path[i] "." cases[j]
-			printf " %s", key in figure ? figure[key] - figure["insn." kernel ".floor." cases[j]] : "?"
+			floor = "insn." kernel ".floor." cases[j]
+			printf " %s", key in figure && floor in figure ? figure[key] - figure[floor] : "?"
 		}
 		print ""
 	}

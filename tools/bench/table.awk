@@ -6,7 +6,7 @@ function above(kernel, path, case_) {
 }
 
 function has(kernel, path, case_) {
-	return ("insn." kernel "." path "." case_) in figure
+	return ("insn." kernel "." path "." case_) in figure && ("insn." kernel ".floor." case_) in figure
 }
 
 function number(kernel, path, case_) {
@@ -15,7 +15,7 @@ function number(kernel, path, case_) {
 
 # How many times fewer.
 function times(kernel, path, case_, door) {
-	return has(kernel, path, case_) ? sprintf("%9.1fx", above(kernel, path, case_) / above(kernel, door, case_)) : sprintf("%10s", "-")
+	return has(kernel, path, case_) && has(kernel, door, case_) ? sprintf("%9.1fx", above(kernel, path, case_) / above(kernel, door, case_)) : sprintf("%10s", "-")
 }
 
 function packets(kernel, door,    i, c) {
@@ -23,7 +23,7 @@ function packets(kernel, door,    i, c) {
 	printf "  %-18s%10s%10s%10s%10s%10s %10s%10s%10s%10s\n", "", "slow", "flowtable", "upstream", "kfunc", "map", "slow", "flowtable", "upstream", "floor"
 	for (i = 1; i <= cases; i++) {
 		c = name[i]
-		if (!has(kernel, door, c))
+		if (!(("insn." kernel ".floor." c) in figure))
 			continue
 		printf "  %-18s%s%s%s%s%s %s%s%s%10d\n", c, number(kernel, "slow", c), number(kernel, "flowtable", c), number(kernel, "upstream", c),
 			number(kernel, "kfunc", c), number(kernel, "map", c), times(kernel, "slow", c, door), times(kernel, "flowtable", c, door),
