@@ -175,18 +175,21 @@ static bool snoop_entry_check(struct snoop_entry *entry, u32 now)
  * checked in this jiffy: takes no lock.
  */
 static __always_inline bool
-snoop_entry_check_quickly(struct snoop_entry *entry, u32 now)
+snoop_entry_check_quickly(struct snoop_entry *entry, u32 now, u32 *block)
 {
-	/* pairs with the release in snoop_port_check() */
-	u32 port = smp_load_acquire(&entry->port->checked);
-	/* pairs with the release in snoop_hop_check() */
-	u32 hop = smp_load_acquire(&entry->hop->checked);
-	u32 block = snoop_entry_block(entry);
+	const struct snoop_port *port = entry->port;
+	const struct snoop_hop *hop = entry->hop;
 
-	if (port != now || hop != now || !snoop_entry_is_sure(entry, block, now))
+	/* pairs with the releases in snoop_port_check() and snoop_hop_check() */
+	if (smp_load_acquire(&port->checked) != now ||
+	    smp_load_acquire(&hop->checked) != now)
 		return false;
 
-	snoop_entry_is_checked(entry, block, now);
+	*block = READ_ONCE(port->block) | READ_ONCE(hop->block);
+	if (!snoop_entry_is_sure(entry, *block, now))
+		return false;
+
+	snoop_entry_is_checked(entry, *block, now);
 	return true;
 }
 
@@ -704,7 +707,7 @@ static __always_inline void snoop_count_packet(struct snoop_entry *entry,
 				   len);
 }
 
-/* @block: the entry's */
+/* @block: the entry's; 0 where it is known to be without SNOOP_UPPERS */
 static __always_inline const struct nf_flowmap_value *
 snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key,
 		u32 block, u32 now)
@@ -747,7 +750,7 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		return NULL;
 
 	block = READ_ONCE(entry->block);
-	stack = block & door;
+	stack = block & door & ~SNOOP_UPPERS;
 	if (stack) {
 		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(stack));
 		return NULL;
@@ -756,17 +759,28 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	return snoop_entry_use(entry, key, block, now);
 }
 
-/* @entry is good for this packet, unless the packet comes by a door that it blocks. */
-static __always_inline const struct nf_flowmap_value *
-snoop_lookup_checked(struct net *net, const struct nf_flowmap_key *key,
-		     u32 door, struct snoop_entry *entry, u32 now)
+/* Those that are blocked, or pass devices that count. Apart, as the next one. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_marked(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		    struct snoop_entry *entry, u32 now)
 {
 	u32 block = READ_ONCE(entry->block);
 
-	if (unlikely(block & door))
+	if (unlikely(block & door & ~SNOOP_UPPERS))
 		return snoop_lookup_slowly(net, key, door, entry, now);
 
 	return snoop_entry_use(entry, key, block, now);
+}
+
+/* @entry, whose @block that is, is good for this packet, unless @door is blocked. */
+static __always_inline const struct nf_flowmap_value *
+snoop_lookup_checked(struct net *net, const struct nf_flowmap_key *key,
+		     u32 door, struct snoop_entry *entry, u32 block, u32 now)
+{
+	if (unlikely(block & door))
+		return snoop_lookup_marked(net, key, door, entry, now);
+
+	return snoop_entry_use(entry, key, 0, now);
 }
 
 /* Apart, so that those whose entry is good do not pay for the registers. */
@@ -783,12 +797,14 @@ static noinline const struct nf_flowmap_value *
 snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		   struct snoop_entry *entry, u32 now)
 {
-	if (!snoop_entry_check_quickly(entry, now))
+	u32 block;
+
+	if (!snoop_entry_check_quickly(entry, now, &block))
 		return snoop_entry_has_ended(entry) ?
 		       snoop_lookup_ended(net) :
 		       snoop_lookup_slowly(net, key, door, entry, now);
 
-	return snoop_lookup_checked(net, key, door, entry, now);
+	return snoop_lookup_checked(net, key, door, entry, block, now);
 }
 
 /*
@@ -848,6 +864,7 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 			return snoop_end(net, key, door);
 		door |= NF_SNOOP_OUT_FRAGS;
 	}
+	door |= SNOOP_UPPERS; /* one test for both */
 
 	entry = snoop_entry_find_in(net, key,
 				    snoop_bucket_of(net, key, l3proto),
@@ -858,7 +875,8 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	if (unlikely(smp_load_acquire(&entry->checked) != now))
 		return snoop_lookup_again(net, key, door, entry, now);
 
-	return snoop_lookup_checked(net, key, door, entry, now);
+	return snoop_lookup_checked(net, key, door, entry,
+				    READ_ONCE(entry->block), now);
 }
 
 /* Apart, so that IPv4 does not pay for the registers that this takes. */
