@@ -36,7 +36,7 @@ static void snoop_push_add(struct nf_flowtable *flowtable,
  */
 static void snoop_push_teardown(struct flow_offload *flow)
 {
-	snoop_flow_remove(nf_ct_net(flow->ct), flow);
+	snoop_flow_end(nf_ct_net(flow->ct), flow, true);
 }
 
 /* Entries hold nothing of the flow itself. */

@@ -72,7 +72,7 @@ int nf_flow_snoop_delete(struct net *net, const struct nf_flowmap_key *key)
 		return -ENOENT;
 
 	flow_offload_teardown(answer.flow);
-	snoop_flow_remove(net, answer.flow);
+	snoop_flow_end(net, answer.flow, true);
 
 	return 0;
 }

@@ -230,6 +230,24 @@ static inline bool snoop_entry_is_of(const struct snoop_entry *entry,
 	return snoop_entry_net(entry) == net && READ_ONCE(entry->value.mtu);
 }
 
+static inline u32 snoop_entry_block(const struct snoop_entry *entry)
+{
+	return READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
+}
+
+/*
+ * The entry is good for the rest of the jiffy.  That of a packet that climbed is
+ * good for this packet only: the end of its flow, which removes entries by their
+ * keys, does not know it.
+ */
+static __always_inline void snoop_entry_is_checked(struct snoop_entry *entry,
+						   u32 block, u32 now)
+{
+	now -= !!entry->port->climb;
+	WRITE_ONCE(entry->block, block);
+	smp_store_release(&entry->checked, now); /* pairs with the lookup's acquire */
+}
+
 /* A part of the hash table. */
 struct snoop_region {
 	spinlock_t		lock;	/* orders its writers */
@@ -246,6 +264,7 @@ struct snoop_table {
 };
 
 extern struct snoop_table snoop_table;
+extern struct kmem_cache *snoop_cache;
 extern unsigned int snoop_max_entries;
 extern atomic_t snoop_entries;
 
@@ -346,16 +365,27 @@ snoop_entry_find(const struct net *net, const struct nf_flowmap_key *key,
 }
 
 /* nf_flow_table_snoop.c */
-bool snoop_key_is_valid(const struct nf_flowmap_key *key);
-void snoop_entry_key(const struct snoop_entry *entry,
-		     struct nf_flowmap_key *key);
 void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 			struct nf_flowmap_key *key);
+void snoop_entry_free(struct snoop_entry *entry);
+void snoop_entry_insert(struct snoop_entry *entry,
+			const struct nf_flowmap_key *key, u32 bucket);
 void snoop_entry_remove(struct snoop_entry *entry, u32 bucket);
+void snoop_flow_end(const struct net *net, const struct flow_offload *flow,
+		    bool remove);
+
+/* nf_flow_table_snoop_pull.c */
+bool snoop_key_is_valid(const struct nf_flowmap_key *key);
+bool snoop_is_full(struct net *net);
+void snoop_entry_key(const struct snoop_entry *entry,
+		     struct nf_flowmap_key *key);
+struct snoop_port *snoop_ask_port(struct net *net,
+				  const struct nf_flowmap_key *key,
+				  struct snoop_entry *entry, u32 now,
+				  struct snoop_answer *answer);
 struct snoop_entry *snoop_pull(struct net *net,
 			       const struct nf_flowmap_key *packet,
 			       struct snoop_entry *entry, u32 now);
-void snoop_flow_remove(struct net *net, const struct flow_offload *flow);
 
 /* nf_flow_table_snoop_age.c */
 u32 snoop_ct_lifetime(const struct nf_conn *ct);

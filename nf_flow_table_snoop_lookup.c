@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A packet's way through the table: find its entry, see that it is good for the
+ * packet, count.  What takes longer is apart, so that those who need none of it
+ * do not pay for its registers.
+ */
+#include <linux/bitops.h>
+#include <linux/bottom_half.h>
+#include <linux/export.h>
+#include <linux/irqflags.h>
+#include <net/netfilter/nf_conntrack_acct.h>
+
+#include "nf_flow_table_snoop_internal.h"
+
+/* --- is an entry good for a packet? -------------------------------------- */
+
+/*
+ * Does a flowtable still have the flow that the entry was built from?  One
+ * that was torn down and offloaded again went through conntrack in between,
+ * which moved the timeout, unless that is fixed.  A flow that was pushed is
+ * taken back before its teardown returns.
+ */
+static __always_inline bool snoop_ct_is_sure(const struct snoop_entry *entry)
+{
+	const u32 bits = IPS_OFFLOAD | IPS_DYING | IPS_FIXED_TIMEOUT;
+	const struct nf_conn *ct = entry->ct;
+
+	return entry->pushed ||
+	       ((READ_ONCE(ct->status) & bits) == IPS_OFFLOAD &&
+		READ_ONCE(ct->timeout) == READ_ONCE(entry->ct_timeout));
+}
+
+/*
+ * Has the connection of @entry gone back to conntrack, with no flow since?  Then
+ * nobody has to be asked for its packets, until a sweep takes the entry.  One that
+ * died may have left its tuple to another.
+ */
+static bool snoop_entry_has_ended(const struct snoop_entry *entry)
+{
+	return !entry->pushed &&
+	       !(READ_ONCE(entry->ct->status) & (IPS_OFFLOAD | IPS_DYING));
+}
+
+/*
+ * Not when its flow was torn down here, see snoop_flow_end(), or could end before
+ * a sweep can tell it of this packet.
+ */
+static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry,
+						u32 block, u32 now)
+{
+	return !(block & NF_SNOOP_GONE) &&
+	       READ_ONCE(entry->value.mtu) &&
+	       (s32)(READ_ONCE(entry->expires) - now) >= 2 * HZ &&
+	       snoop_ct_is_sure(entry);
+}
+
+/*
+ * Is the entry good for the rest of this jiffy?
+ *
+ * Context: BH disabled, RCU read lock.
+ */
+static bool snoop_entry_check(struct snoop_entry *entry, u32 now)
+{
+	u32 block;
+
+	if (!snoop_port_check(entry->port, now) ||
+	    !snoop_hop_check(entry->hop, now))
+		return false;
+
+	block = snoop_entry_block(entry);
+	if (!snoop_entry_is_sure(entry, block, now))
+		return false;
+
+	snoop_entry_is_checked(entry, block, now);
+	return true;
+}
+
+/*
+ * The same for one of many entries, whose port and hop another's packet has
+ * checked in this jiffy: takes no lock.
+ */
+static __always_inline bool
+snoop_entry_check_quickly(struct snoop_entry *entry, u32 now, u32 *block)
+{
+	const struct snoop_port *port = entry->port;
+	const struct snoop_hop *hop = entry->hop;
+
+	/* pair with the releases in snoop_port_check() and snoop_hop_check() */
+	if (smp_load_acquire(&port->checked) != now ||
+	    smp_load_acquire(&hop->checked) != now)
+		return false;
+
+	*block = READ_ONCE(port->block) | READ_ONCE(hop->block);
+	if (!snoop_entry_is_sure(entry, *block, now))
+		return false;
+
+	snoop_entry_is_checked(entry, *block, now);
+	return true;
+}
+
+/* --- lookup -------------------------------------------------------------- */
+
+static __always_inline void snoop_count_packet(struct snoop_entry *entry,
+					       u32 len, u32 block, u32 now)
+{
+	struct nf_conn_counter *counter = entry->counter;
+
+	static_assert(sizeof(atomic64_t) == sizeof(entry->value.packets));
+
+	WRITE_ONCE(entry->used, now);
+	atomic64_inc((atomic64_t *)&entry->value.packets);
+	atomic64_add(len, (atomic64_t *)&entry->value.bytes);
+
+	if (counter) {
+		atomic64_inc(&counter->packets);
+		atomic64_add(len, &counter->bytes);
+	}
+	if (unlikely(block & SNOOP_UPPERS))
+		snoop_uppers_count(&entry->port->passage, &entry->hop->passage,
+				   len);
+}
+
+/* @block: the entry's; 0 where it is known to be without SNOOP_UPPERS */
+static __always_inline const struct nf_flowmap_value *
+snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key,
+		u32 block, u32 now)
+{
+	u32 len = key->len, mtu = READ_ONCE(entry->value.mtu);
+
+	if (len - 1 < mtu)
+		snoop_count_packet(entry, len, block, now);
+	else if (!mtu)
+		return NULL;
+
+	return &entry->value;
+}
+
+/*
+ * The way of a packet whose entry is not sure, or is not there, or blocked; see
+ * nf_flow_snoop_lookup().  A test run has BH enabled on 6.1.
+ */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		    struct snoop_entry *entry, u32 now)
+{
+	unsigned long stack;
+	u32 block;
+
+	/* BH cannot be enabled again below: somebody's locks are held. */
+	if (irqs_disabled())
+		return NULL;
+
+	local_bh_disable();
+	rcu_read_lock();
+	if (!entry ||
+	    (READ_ONCE(entry->checked) != now &&
+	     !snoop_entry_check(entry, now)))
+		entry = snoop_pull(net, key, entry, now);
+	rcu_read_unlock();
+	local_bh_enable();
+
+	if (!entry)
+		return NULL;
+
+	block = READ_ONCE(entry->block);
+	stack = block & door & ~SNOOP_UPPERS;
+	if (stack) {
+		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(stack));
+		return NULL;
+	}
+
+	return snoop_entry_use(entry, key, block, now);
+}
+
+/* Of entries that are blocked, or pass devices that count. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_marked(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		    struct snoop_entry *entry, u32 now)
+{
+	u32 block = READ_ONCE(entry->block);
+
+	if (unlikely(block & door & ~SNOOP_UPPERS))
+		return snoop_lookup_slowly(net, key, door, entry, now);
+
+	return snoop_entry_use(entry, key, block, now);
+}
+
+/* @entry, whose @block that is, is good for this packet, unless @door is blocked. */
+static __always_inline const struct nf_flowmap_value *
+snoop_lookup_checked(struct net *net, const struct nf_flowmap_key *key,
+		     u32 door, struct snoop_entry *entry, u32 block, u32 now)
+{
+	if (unlikely(block & door))
+		return snoop_lookup_marked(net, key, door, entry, now);
+
+	return snoop_entry_use(entry, key, 0, now);
+}
+
+static noinline const struct nf_flowmap_value *
+snoop_lookup_ended(const struct net *net)
+{
+	snoop_count_stat(net, SNOOP_STAT_miss);
+
+	return NULL;
+}
+
+/* The first packet of an entry in a jiffy. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		   struct snoop_entry *entry, u32 now)
+{
+	u32 block;
+
+	if (!snoop_entry_check_quickly(entry, now, &block))
+		return snoop_entry_has_ended(entry) ?
+		       snoop_lookup_ended(net) :
+		       snoop_lookup_slowly(net, key, door, entry, now);
+
+	return snoop_lookup_checked(net, key, door, entry, block, now);
+}
+
+/*
+ * A packet that ends its connection: do what the flowtable's hook would do to
+ * it, see nf_flow_state_check(), which is to leave the connection to conntrack
+ * from this packet on.  Where something runs before that hook, the hook does it
+ * if the packet gets there; the entries end in any case, for the other direction
+ * can be one that XDP forwards, and the next packet asks anew.
+ */
+static noinline const struct nf_flowmap_value *
+snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
+{
+	struct nf_flowmap_key key = *packet;
+	struct snoop_answer answer;
+	struct snoop_entry *entry;
+	struct snoop_port *port;
+	u32 now = jiffies;
+
+	if (irqs_disabled() || !snoop_key_is_valid(&key))
+		return NULL;
+
+	key.flags = 0;
+	local_bh_disable();
+	rcu_read_lock();
+	entry = snoop_entry_find(net, &key, snoop_bucket(net, &key));
+	if (entry && snoop_entry_has_ended(entry))
+		goto out;
+	port = snoop_ask_port(net, &key, entry, now, &answer);
+	if (!port)
+		goto out;
+
+	if (key.len - 1 < answer.tuple->mtu) {
+		if (!(READ_ONCE(port->block) & door))
+			flow_offload_teardown(answer.flow);
+		snoop_flow_end(net, answer.flow, snoop_is_full(net));
+	}
+	snoop_port_put(port);
+out:
+	rcu_read_unlock();
+	local_bh_enable();
+
+	return NULL;
+}
+
+static __always_inline const struct nf_flowmap_value *
+snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
+	     u8 l3proto)
+{
+	struct snoop_entry *entry;
+	u32 now = jiffies;
+
+	if (unlikely(key->flags)) {
+		if (key->flags != NF_FLOWMAP_KEY_FRAGS)
+			return snoop_end(net, key, door);
+		door |= NF_SNOOP_OUT_FRAGS;
+	}
+	door |= SNOOP_UPPERS; /* one test for both */
+
+	entry = snoop_entry_find_in(net, key,
+				    snoop_bucket_of(net, key, l3proto),
+				    l3proto);
+	if (unlikely(!entry))
+		return snoop_lookup_slowly(net, key, door, NULL, now);
+	/* pairs with the release in snoop_entry_is_checked() */
+	if (unlikely(smp_load_acquire(&entry->checked) != now))
+		return snoop_lookup_again(net, key, door, entry, now);
+
+	return snoop_lookup_checked(net, key, door, entry,
+				    READ_ONCE(entry->block), now);
+}
+
+static noinline const struct nf_flowmap_value *
+snoop_lookup_ipv6(struct net *net, const struct nf_flowmap_key *key, u32 door)
+{
+	return snoop_lookup(net, key, door, AF_INET6);
+}
+
+/**
+ * nf_flow_snoop_lookup() - what would the flowtable do to this packet?
+ * @net: netns of the device that received the packet
+ * @key: the packet; see struct nf_flowmap_key, also for what @key->len says
+ * @door: NF_SNOOP_DOOR_*, the way the packet would take
+ *
+ * Answers as the software flowtable of the receiving device would, at most two
+ * jiffies late.  A packet that is about to be forwarded is counted and keeps its
+ * flow alive.
+ *
+ * Context: RCU read lock or BH disabled, as BPF programs run, which is also what
+ * keeps the value.  Does not sleep; allocates atomically, up to
+ * max_entries.
+ * Return: the action, or NULL where the packet belongs to the stack: no flow,
+ * or one that the stack has to forward for a reason of enum nf_snoop_block,
+ * or an invalid key.
+ */
+const struct nf_flowmap_value *
+nf_flow_snoop_lookup(struct net *net, const struct nf_flowmap_key *key,
+		     u32 door)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_bh_held() && !rcu_read_lock_held(),
+			 "lookup outside RCU");
+
+	if (key->l3proto != AF_INET)
+		return snoop_lookup_ipv6(net, key, door);
+
+	return snoop_lookup(net, key, door, AF_INET);
+}
+EXPORT_SYMBOL_GPL(nf_flow_snoop_lookup);

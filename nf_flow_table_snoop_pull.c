@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pull: entries are built, confirmed, replaced and removed by what a receiving
+ * device's flowtables answer.
+ */
+#include <linux/bitops.h>
+#include <linux/slab.h>
+#include <net/checksum.h>
+#include <net/netfilter/nf_conntrack_acct.h>
+
+#include "nf_flow_table_snoop_internal.h"
+
+bool snoop_key_is_valid(const struct nf_flowmap_key *key)
+{
+	return !(key->flags & ~(NF_FLOWMAP_KEY_END | NF_FLOWMAP_KEY_FRAGS)) &&
+	       (key->l3proto == AF_INET || key->l3proto == AF_INET6) &&
+	       (key->l4proto == IPPROTO_TCP || key->l4proto == IPPROTO_UDP);
+}
+
+/* What changes in a checksum when @from becomes @to. */
+static __wsum snoop_csum_change(__wsum sum, const void *from, const void *to,
+				unsigned int words)
+{
+	const __wsum *old = from, *new = to;
+
+	while (words--)
+		sum = csum_add(csum_sub(sum, *old++), *new++);
+
+	return sum;
+}
+
+/* Never 0: in ones' complement 0xffff says the same. */
+static u16 snoop_csum_delta(__wsum sum)
+{
+	return (u16)~(__force u16)csum_fold(sum) ?: 0xffff;
+}
+
+/*
+ * In either direction the packet that leaves is the other direction's
+ * answered: its destination is our source and the other way round.
+ */
+static void snoop_value_nat(struct nf_flowmap_value *value,
+			    const struct nf_flowmap_key *key,
+			    const struct snoop_answer *answer)
+{
+	const struct flow_offload_tuple *other = answer->other;
+	bool ip4 = key->l3proto == AF_INET;
+	bool nat = answer->flow->flags & (BIT(NF_FLOW_SNAT) | BIT(NF_FLOW_DNAT));
+	/* the TTL is the upper byte of its word */
+	__wsum ttl = (__force __wsum)~(u32)(__force u16)htons(0x0100);
+	__wsum addrs;
+
+	value->sport = other->dst_port;
+	value->dport = other->src_port;
+	if (ip4) {
+		value->addrs.ip4.saddr = other->dst_v4.s_addr;
+		value->addrs.ip4.daddr = other->src_v4.s_addr;
+	} else {
+		memcpy(value->addrs.ip6.saddr, &other->dst_v6,
+		       sizeof(other->dst_v6));
+		memcpy(value->addrs.ip6.daddr, &other->src_v6,
+		       sizeof(other->src_v6));
+	}
+
+	addrs = snoop_csum_change(0, &key->addrs, &value->addrs, ip4 ? 2 : 8);
+	if (ip4)
+		value->l3_delta = snoop_csum_delta(csum_add(addrs, ttl));
+	if (!nat)
+		return;
+
+	value->flags |= NF_FLOWMAP_F_NAT;
+	value->l4_delta = snoop_csum_delta(snoop_csum_change(addrs, &key->sport,
+							     &value->sport, 1));
+}
+
+static void snoop_value_fill(struct nf_flowmap_value *value,
+			     const struct nf_flowmap_key *key,
+			     const struct snoop_answer *answer,
+			     const struct snoop_frame *frame)
+{
+	value->ifindex = frame->ifindex;
+	value->mtu = min(answer->tuple->mtu, frame->room);
+	value->flags = frame->l2_flags;
+	value->l2_len = frame->l2_len;
+	memcpy(value->l2, frame->l2, sizeof(value->l2));
+	if (answer->tuple->dir == FLOW_OFFLOAD_DIR_REPLY)
+		value->flags |= NF_FLOWMAP_F_REPLY;
+	if (READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER)
+		value->flags |= NF_FLOWMAP_F_COUNTER;
+
+	snoop_value_nat(value, key, answer);
+}
+
+/*
+ * Where nf_ct_acct_update() would count.  The extensions of a conntrack entry
+ * that is confirmed, as all in a flowtable are, stay where they are.
+ */
+static struct nf_conn_counter *
+snoop_ct_counter(const struct nf_conn *ct, const struct nf_flowmap_value *value)
+{
+	struct nf_conn_acct *acct = nf_conn_acct_find(ct);
+
+	if (!acct || !(value->flags & NF_FLOWMAP_F_COUNTER))
+		return NULL;
+
+	return &acct->counter[!!(value->flags & NF_FLOWMAP_F_REPLY)];
+}
+
+static void snoop_match_fill(struct snoop_entry *entry,
+			     const struct nf_flowmap_key *key)
+{
+	entry->head = snoop_key_u64(key);
+	entry->encap = snoop_key_u64(key->encap);
+	entry->ip4 = snoop_key_u64(&key->addrs);
+	entry->ports = *(const u32 *)&key->sport;
+	if (key->l3proto == AF_INET6)
+		memcpy(entry->ip6, &key->addrs, sizeof(entry->ip6));
+}
+
+/* The key that snoop_match_fill() was given, as far as it matters. */
+void snoop_entry_key(const struct snoop_entry *entry,
+		     struct nf_flowmap_key *key)
+{
+	memset(key, 0, sizeof(*key));
+	memcpy(key, &entry->head, sizeof(entry->head));
+	memcpy(key->encap, &entry->encap, sizeof(entry->encap));
+	*(u32 *)&key->sport = entry->ports;
+	if (key->l3proto == AF_INET6)
+		memcpy(&key->addrs, entry->ip6, sizeof(entry->ip6));
+	else
+		memcpy(&key->addrs, &entry->ip4, sizeof(entry->ip4));
+}
+
+/*
+ * Will the teardown of the flow remove its entries?  It knows the devices that
+ * have the flowtable, not those below them.
+ */
+static bool snoop_is_pushed(const struct snoop_answer *answer)
+{
+	return compat_is_snooped(answer->flowtable) && !answer->climb;
+}
+
+/* No more than a hint: who builds an entry counts it. */
+bool snoop_is_full(struct net *net)
+{
+	const struct snoop_net *sn = snoop_net(net);
+
+	return atomic_read(&snoop_entries) >= snoop_max_entries ||
+	       atomic_read(&sn->used) >= READ_ONCE(sn->limit);
+}
+
+/*
+ * Context: BH disabled, RCU read lock, which keeps @answer.
+ * Return: an entry that holds @port too, and has taken over the caller's
+ * reference to @hop, which is gone in any case; NULL where there is no room.
+ */
+static struct snoop_entry *snoop_entry_build(struct net *net,
+					     const struct nf_flowmap_key *key,
+					     const struct snoop_answer *answer,
+					     struct snoop_hop *hop,
+					     struct snoop_port *port)
+{
+	struct snoop_net *sn = snoop_net(net);
+	struct snoop_entry *entry = NULL;
+	int stat = SNOOP_STAT_full;
+
+	if (atomic_inc_return(&snoop_entries) > snoop_max_entries)
+		goto err_count;
+	if (atomic_inc_return(&sn->used) > READ_ONCE(sn->limit))
+		goto err_used;
+
+	stat = SNOOP_STAT_nomem;
+	entry = kmem_cache_zalloc(snoop_cache, GFP_ATOMIC | __GFP_NOWARN);
+	if (!entry)
+		goto err_used;
+
+	/* The flow holds its conntrack entry, and RCU holds the flow. */
+	if (!refcount_inc_not_zero(&answer->flow->ct->ct_general.use))
+		goto err_entry;
+
+	entry->checked = (u32)jiffies - 2;
+	entry->hop = hop;
+	entry->ct = answer->flow->ct;
+	refcount_inc(&port->refs);
+	entry->port = port;
+	entry->pushed = snoop_is_pushed(answer);
+	entry->hw = nf_flowtable_hw_offload(answer->flowtable);
+	snoop_match_fill(entry, key);
+	snoop_value_fill(&entry->value, key, answer, &hop->frame);
+	entry->counter = snoop_ct_counter(entry->ct, &entry->value);
+
+	return entry;
+
+err_entry:
+	kmem_cache_free(snoop_cache, entry);
+err_used:
+	atomic_dec(&sn->used);
+err_count:
+	atomic_dec(&snoop_entries);
+	snoop_hop_put(hop);
+	snoop_count_stat(net, stat);
+	return NULL;
+}
+
+/* Did the kernel answer what @entry says already? */
+static bool snoop_entry_agrees(const struct snoop_entry *entry,
+			       const struct snoop_answer *answer,
+			       const struct snoop_hop *hop,
+			       const struct snoop_port *port)
+{
+	bool counter = READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER;
+
+	return entry->ct == answer->flow->ct && entry->port == port &&
+	       entry->hop == hop &&
+	       entry->pushed == snoop_is_pushed(answer) &&
+	       entry->value.mtu == min(answer->tuple->mtu, hop->frame.room) &&
+	       !!(entry->value.flags & NF_FLOWMAP_F_COUNTER) == counter;
+}
+
+/*
+ * The flowtable agrees with @entry now.  Once the flow is seen to live after
+ * the timeout was read, the timeout is that of this flow and not of one that
+ * took its place.
+ */
+static bool snoop_entry_confirm(struct snoop_entry *entry,
+				const struct snoop_answer *answer,
+				bool forward)
+{
+	u32 timeout = READ_ONCE(entry->ct->timeout);
+
+	if (forward)
+		flow_offload_refresh(answer->flowtable, answer->flow, false);
+	WRITE_ONCE(entry->expires, READ_ONCE(answer->flow->timeout));
+
+	smp_rmb(); /* timeout before flags */
+	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
+		return false;
+
+	WRITE_ONCE(entry->ct_timeout, timeout);
+
+	return true;
+}
+
+/* Make the table say what the kernel answered; @old is what it says, or NULL. */
+static struct snoop_entry *snoop_entry_update(struct net *net,
+					      const struct nf_flowmap_key *key,
+					      struct snoop_entry *old,
+					      const struct snoop_answer *answer,
+					      struct snoop_port *port, u32 now)
+{
+	bool forward = key->len - 1 < answer->tuple->mtu;
+	u32 bucket = snoop_bucket(net, key);
+	struct snoop_entry *entry;
+	struct snoop_hop *hop;
+	int stat;
+
+	stat = SNOOP_STAT_full;
+	if (old || !snoop_is_full(net))
+		stat = snoop_route(net, answer, now, &hop);
+	if (stat) {
+		snoop_count_stat(net, stat);
+		goto none;
+	}
+
+	if (old && snoop_entry_agrees(old, answer, hop, port) &&
+	    snoop_entry_confirm(old, answer, forward)) {
+		snoop_entry_is_checked(old, snoop_entry_block(old), now);
+		snoop_hop_put(hop);
+		return old;
+	}
+
+	entry = snoop_entry_build(net, key, answer, hop, port);
+	if (!entry)
+		goto none;
+
+	if (!snoop_entry_confirm(entry, answer, forward)) {
+		atomic_dec(&snoop_net(net)->used);
+		snoop_entry_free(entry);
+		goto none;
+	}
+
+	snoop_entry_insert(entry, key, bucket);
+	/* Whoever tore the flow down since found no entry to remove. */
+	smp_mb(); /* the entry before the mark; a teardown writes, then looks */
+	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags)) {
+		snoop_entry_is_checked(entry, snoop_entry_block(entry), now);
+		return entry;
+	}
+	old = entry;
+
+none:
+	if (old) {
+		if (old->ct == answer->flow->ct)
+			snoop_entry_tell(old, answer);
+		snoop_entry_remove(old, bucket);
+	}
+	return NULL;
+}
+
+/* As snoop_ask(); where no flowtable has the flow, its entry goes. */
+static bool snoop_ask_or_remove(struct net *net,
+				const struct nf_flowmap_key *key,
+				struct snoop_entry *entry,
+				struct snoop_answer *answer)
+{
+	if (snoop_ask(net, key, answer))
+		return true;
+
+	if (entry)
+		snoop_entry_remove(entry, snoop_bucket(net, key));
+	return false;
+}
+
+/*
+ * Ask the kernel for the flow of @key, which has @entry or NULL.  The port, which
+ * stands for flowtables, is looked at before they are asked.
+ *
+ * Context: BH disabled, RCU read lock, which keeps @answer.
+ * Return: the port that the flow comes in by, checked, with a reference for the
+ * caller; NULL where there is no flow, or for the rest of the jiffy that another
+ * CPU is at the port.
+ */
+struct snoop_port *snoop_ask_port(struct net *net,
+				  const struct nf_flowmap_key *key,
+				  struct snoop_entry *entry, u32 now,
+				  struct snoop_answer *answer)
+{
+	/* where the packet likely climbs to */
+	u32 climb = entry ? entry->port->climb : 0;
+	struct snoop_port *port;
+	int tries;
+
+	/* The port that was known may be gone, and the packet climb elsewhere. */
+	for (tries = 0; tries < 3; tries++) {
+		port = snoop_port_find(net, key, climb);
+		if (!port) {
+			if (!snoop_ask_or_remove(net, key, entry, answer))
+				return NULL;
+			port = snoop_port_get(net, key, answer->climb);
+		}
+		if (!port)
+			return NULL;
+
+		if (!snoop_port_check(port, now))
+			break;
+		if (!(READ_ONCE(port->block) & NF_SNOOP_GONE)) {
+			if (!snoop_ask_or_remove(net, key, entry, answer))
+				break;
+			if (answer->climb == port->climb)
+				return port;
+			climb = answer->climb;
+		}
+		if (tries < 2)
+			snoop_port_put(port);
+	}
+
+	snoop_port_put(port);
+	return NULL;
+}
+
+/*
+ * Make the table say what the kernel says of @packet, which is copied, since a
+ * program may have it in memory that others write.  @entry is what the table
+ * said, or NULL.
+ *
+ * Context: BH disabled, RCU read lock.
+ * Return: the entry, good for this packet; NULL where there is no flow that
+ * XDP could forward.
+ */
+struct snoop_entry *snoop_pull(struct net *net,
+			       const struct nf_flowmap_key *packet,
+			       struct snoop_entry *entry, u32 now)
+{
+	struct nf_flowmap_key key = *packet;
+	struct snoop_port *port = NULL;
+	struct snoop_answer answer;
+
+	if (snoop_key_is_valid(&key)) {
+		/* With flags nothing is found. */
+		if (key.flags || (entry && !snoop_entry_matches(entry, net, &key,
+								key.l3proto))) {
+			key.flags = 0;
+			entry = snoop_entry_find(net, &key,
+						 snoop_bucket(net, &key));
+		}
+		port = snoop_ask_port(net, &key, entry, now, &answer);
+	}
+	if (!port) {
+		snoop_count_stat(net, SNOOP_STAT_miss);
+		return NULL;
+	}
+
+	entry = snoop_entry_update(net, &key, entry, &answer, port, now);
+	snoop_port_put(port);
+
+	return entry;
+}
