@@ -152,8 +152,9 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 
 	local_bh_disable();
 	rcu_read_lock();
+	/* pairs with the release in snoop_entry_is_checked() */
 	if (!entry ||
-	    (READ_ONCE(entry->checked) != now &&
+	    (smp_load_acquire(&entry->checked) != now &&
 	     !snoop_entry_check(entry, now)))
 		entry = snoop_pull(net, key, entry, now);
 	rcu_read_unlock();
