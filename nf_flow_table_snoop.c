@@ -43,7 +43,7 @@ MODULE_PARM_DESC(max_entries, "most entries, two for each connection; more conne
 struct snoop_table snoop_table __read_mostly;
 atomic_t snoop_entries = ATOMIC_INIT(0);
 unsigned int snoop_net_id __read_mostly;
-struct kmem_cache *snoop_cache __read_mostly;
+struct kmem_cache *snoop_caches[2] __read_mostly;
 
 /* --- the table ----------------------------------------------------------- */
 
@@ -53,7 +53,7 @@ void snoop_entry_free(struct snoop_entry *entry)
 	nf_ct_put(entry->ct);
 	snoop_hop_put(entry->hop);
 	snoop_port_put(entry->port);
-	kmem_cache_free(snoop_cache, entry);
+	kmem_cache_free(snoop_cache(entry->l3proto), entry);
 	atomic_dec(&snoop_entries);
 }
 
@@ -73,20 +73,39 @@ static void snoop_entry_removed(struct snoop_entry *entry)
 
 	atomic_dec(&snoop_net(net)->used);
 	snoop_count_stat(net, SNOOP_STAT_remove);
+	smp_wmb(); /* its mark, then RCU's head; see snoop_entry_key() */
 	call_rcu(&entry->rcu, snoop_entry_free_rcu);
+}
+
+/*
+ * Let what leads to @entry lead to @next instead.
+ *
+ * Context: the lock of @bucket's region.
+ */
+static void snoop_entry_unlink(struct snoop_entry *entry,
+			       struct snoop_entry *next, u32 bucket)
+{
+	struct snoop_entry __rcu **link = &snoop_table.buckets[bucket];
+	spinlock_t *lock = &snoop_region(bucket)->lock;
+
+	while (rcu_access_pointer(*link) != entry)
+		link = &rcu_dereference_protected(*link,
+						  lockdep_is_held(lock))->next;
+	WRITE_ONCE(entry->left, true);
+	rcu_assign_pointer(*link, next);
 }
 
 /* Context: BH disabled, RCU read lock. */
 void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
 {
 	struct snoop_region *region = snoop_region(bucket);
-	bool removed = false;
+	bool removed;
 
 	spin_lock(&region->lock);
-	if (!hlist_unhashed(&entry->node)) {
-		hlist_del_init_rcu(&entry->node);
+	removed = !entry->left;
+	if (removed) {
+		snoop_entry_unlink(entry, snoop_entry_at(&entry->next), bucket);
 		region->used--;
-		removed = true;
 	}
 	spin_unlock(&region->lock);
 
@@ -115,10 +134,12 @@ void snoop_entry_insert(struct snoop_entry *entry,
 			entry->value.packets = READ_ONCE(old->value.packets);
 			entry->value.bytes = READ_ONCE(old->value.bytes);
 		}
-		hlist_replace_rcu(&old->node, &entry->node);
-		old->node.pprev = NULL;
+		RCU_INIT_POINTER(entry->next, snoop_entry_at(&old->next));
+		snoop_entry_unlink(old, entry, bucket);
 	} else {
-		hlist_add_head_rcu(&entry->node, &snoop_table.buckets[bucket]);
+		RCU_INIT_POINTER(entry->next,
+				 snoop_entry_at(&snoop_table.buckets[bucket]));
+		rcu_assign_pointer(snoop_table.buckets[bucket], entry);
 		region->used++;
 	}
 	spin_unlock(&region->lock);
@@ -280,12 +301,22 @@ static int __init snoop_table_init(void)
 	if (!snoop_table.buckets)
 		goto err_regions;
 
-	snoop_cache = KMEM_CACHE(snoop_entry, SLAB_HWCACHE_ALIGN);
-	if (!snoop_cache)
+	snoop_caches[0] = kmem_cache_create("snoop_entry_ipv4",
+					    offsetof(struct snoop_entry, ip6), 0,
+					    SLAB_HWCACHE_ALIGN, NULL);
+	if (!snoop_caches[0])
 		goto err_buckets;
+
+	snoop_caches[1] = kmem_cache_create("snoop_entry_ipv6",
+					    sizeof(struct snoop_entry), 0,
+					    SLAB_HWCACHE_ALIGN, NULL);
+	if (!snoop_caches[1])
+		goto err_cache;
 
 	return 0;
 
+err_cache:
+	kmem_cache_destroy(snoop_caches[0]);
 err_buckets:
 	kvfree(snoop_table.buckets);
 err_regions:
@@ -297,7 +328,8 @@ err_regions:
 static void snoop_table_exit(void)
 {
 	WARN_ON(atomic_read(&snoop_entries));
-	kmem_cache_destroy(snoop_cache);
+	kmem_cache_destroy(snoop_caches[1]);
+	kmem_cache_destroy(snoop_caches[0]);
 	kvfree(snoop_table.buckets);
 	kfree(snoop_table.regions);
 }

@@ -39,7 +39,7 @@ static void snoop_sweep_bucket(u32 bucket,
 
 	local_bh_disable();
 	rcu_read_lock();
-	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node)
+	snoop_for_each(entry, bucket)
 		if (is_garbage(entry))
 			snoop_entry_remove(entry, bucket);
 	rcu_read_unlock();
@@ -57,7 +57,7 @@ void snoop_sweep(bool (*is_garbage)(struct snoop_entry *entry))
 		if (!READ_ONCE(snoop_table.regions[region].used))
 			continue;
 		for (bucket = region * size; bucket < (region + 1) * size; bucket++)
-			if (!hlist_empty(&snoop_table.buckets[bucket]))
+			if (!snoop_bucket_is_empty(bucket))
 				snoop_sweep_bucket(bucket, is_garbage);
 		cond_resched();
 	}
@@ -106,8 +106,8 @@ static bool snoop_entry_extend(struct snoop_entry *entry)
 	struct snoop_answer answer;
 	struct nf_flowmap_key key;
 
-	snoop_entry_key(entry, &key);
-	if (!snoop_ask(snoop_entry_net(entry), &key, &answer) ||
+	if (!snoop_entry_key(entry, &key) ||
+	    !snoop_ask(snoop_entry_net(entry), &key, &answer) ||
 	    answer.flow->ct != entry->ct)
 		return false;
 

@@ -85,9 +85,11 @@ snoop_entry_check_quickly(struct snoop_entry *entry, u32 now, u32 *block)
 	const struct snoop_port *port = entry->port;
 	const struct snoop_hop *hop = entry->hop;
 
-	/* pair with the releases in snoop_port_check() and snoop_hop_check() */
-	if (smp_load_acquire(&port->checked) != now ||
-	    smp_load_acquire(&hop->checked) != now)
+	/* pairs with the release in snoop_port_check() */
+	if (smp_load_acquire(&port->checked) != now)
+		return false;
+	/* pairs with the release in snoop_hop_check() */
+	if (smp_load_acquire(&hop->checked) != now)
 		return false;
 
 	*block = READ_ONCE(port->block) | READ_ONCE(hop->block);
@@ -152,8 +154,8 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 
 	local_bh_disable();
 	rcu_read_lock();
-	/* pairs with the release in snoop_entry_is_checked() */
 	if (!entry ||
+	    /* pairs with the release in snoop_entry_is_checked() */
 	    (smp_load_acquire(&entry->checked) != now &&
 	     !snoop_entry_check(entry, now)))
 		entry = snoop_pull(net, key, entry, now);

@@ -34,7 +34,7 @@ static void *snoop_seq_next(struct seq_file *seq, void *v, loff_t *pos)
 	do {
 		*pos = snoop_next_bucket(*pos);
 	} while (!(*pos >> snoop_table.bits) &&
-		 hlist_empty(&snoop_table.buckets[*pos]));
+		 snoop_bucket_is_empty(*pos));
 
 	return *pos >> snoop_table.bits ? NULL : pos;
 }
@@ -55,7 +55,8 @@ static void snoop_seq_entry(struct seq_file *seq,
 	struct nf_flowmap_key key;
 	unsigned int i;
 
-	snoop_entry_key(entry, &key);
+	if (!snoop_entry_key(entry, &key))
+		return;
 
 	seq_printf(seq, "%s %s iif=%u",
 		   key.l3proto == AF_INET ? "ipv4" : "ipv6",
@@ -87,7 +88,7 @@ static int snoop_seq_show(struct seq_file *seq, void *v)
 	const struct snoop_entry *entry;
 	loff_t *pos = v;
 
-	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[*pos], node)
+	snoop_for_each(entry, *pos)
 		if (snoop_entry_is_of(entry, net))
 			snoop_seq_entry(seq, entry);
 

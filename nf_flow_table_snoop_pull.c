@@ -113,22 +113,29 @@ static void snoop_match_fill(struct snoop_entry *entry,
 	entry->encap = snoop_key_u64(key->encap);
 	entry->ip4 = snoop_key_u64(&key->addrs);
 	entry->ports = *(const u32 *)&key->sport;
+	entry->l3proto = key->l3proto;
 	if (key->l3proto == AF_INET6)
 		memcpy(entry->ip6, &key->addrs, sizeof(entry->ip6));
 }
 
-/* The key that snoop_match_fill() was given, as far as it matters. */
-void snoop_entry_key(const struct snoop_entry *entry,
-		     struct nf_flowmap_key *key)
+/*
+ * The key that snoop_match_fill() was given, as far as it matters.
+ *
+ * Return: false where @entry has left the table, and its key with it.
+ */
+bool snoop_entry_key(const struct snoop_entry *entry, struct nf_flowmap_key *key)
 {
 	memset(key, 0, sizeof(*key));
 	memcpy(key, &entry->head, sizeof(entry->head));
 	memcpy(key->encap, &entry->encap, sizeof(entry->encap));
 	*(u32 *)&key->sport = entry->ports;
-	if (key->l3proto == AF_INET6)
+	if (entry->l3proto == AF_INET6)
 		memcpy(&key->addrs, entry->ip6, sizeof(entry->ip6));
 	else
 		memcpy(&key->addrs, &entry->ip4, sizeof(entry->ip4));
+
+	smp_rmb(); /* its key, then its mark; see snoop_entry_removed() */
+	return !READ_ONCE(entry->left);
 }
 
 /*
@@ -170,7 +177,8 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 		goto err_used;
 
 	stat = SNOOP_STAT_nomem;
-	entry = kmem_cache_zalloc(snoop_cache, GFP_ATOMIC | __GFP_NOWARN);
+	entry = kmem_cache_zalloc(snoop_cache(key->l3proto),
+				  GFP_ATOMIC | __GFP_NOWARN);
 	if (!entry)
 		goto err_used;
 
@@ -192,7 +200,7 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	return entry;
 
 err_entry:
-	kmem_cache_free(snoop_cache, entry);
+	kmem_cache_free(snoop_cache(key->l3proto), entry);
 err_used:
 	atomic_dec(&sn->used);
 err_count:
@@ -376,9 +384,12 @@ struct snoop_entry *snoop_pull(struct net *net,
 	struct snoop_answer answer;
 
 	if (snoop_key_is_valid(&key)) {
-		/* With flags nothing is found. */
-		if (key.flags || (entry && !snoop_entry_matches(entry, net, &key,
-								key.l3proto))) {
+		/*
+		 * With flags nothing is found, nor by who was at an entry while
+		 * another took its place.
+		 */
+		if (key.flags || !entry ||
+		    !snoop_entry_matches(entry, net, &key, key.l3proto)) {
 			key.flags = 0;
 			entry = snoop_entry_find(net, &key,
 						 snoop_bucket(net, &key));

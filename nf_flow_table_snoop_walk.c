@@ -4,19 +4,18 @@
 
 #include "nf_flow_table_snoop_internal.h"
 
-/* The first entry of @net from @link on. */
-static struct snoop_entry *snoop_entry_from(const struct net *net,
-					    struct hlist_node __rcu **link)
+/* The key of the first entry of @net from @link on, if there is one. */
+static bool snoop_key_from(const struct net *net,
+			   struct snoop_entry __rcu *const *link,
+			   struct nf_flowmap_key *key)
 {
-	struct snoop_entry *entry;
+	const struct snoop_entry *entry;
 
-	entry = hlist_entry_safe(rcu_dereference(*link), struct snoop_entry,
-				 node);
-	hlist_for_each_entry_from_rcu(entry, node)
-		if (snoop_entry_is_of(entry, net))
-			return entry;
+	for (entry = snoop_entry_at(link); entry; entry = snoop_entry_at(&entry->next))
+		if (snoop_entry_is_of(entry, net) && snoop_entry_key(entry, key))
+			return true;
 
-	return NULL;
+	return false;
 }
 
 /**
@@ -34,24 +33,22 @@ static struct snoop_entry *snoop_entry_from(const struct net *net,
 int nf_flow_snoop_next(const struct net *net, const struct nf_flowmap_key *key,
 		       struct nf_flowmap_key *next)
 {
-	struct snoop_entry *entry = NULL;
+	const struct snoop_entry *entry;
 	u64 bucket = -1;
 
 	if (key) {
 		bucket = snoop_bucket(net, key);
 		entry = snoop_entry_find(net, key, bucket);
-		if (entry)
-			entry = snoop_entry_from(net, &hlist_next_rcu(&entry->node));
+		if (entry && snoop_key_from(net, &entry->next, next))
+			return 0;
 	}
 
-	while (!entry) {
+	do {
 		bucket = snoop_next_bucket(bucket);
 		if (bucket >> snoop_table.bits)
 			return -ENOENT;
-		entry = snoop_entry_from(net, &hlist_first_rcu(&snoop_table.buckets[bucket]));
-	}
+	} while (!snoop_key_from(net, &snoop_table.buckets[bucket], next));
 
-	snoop_entry_key(entry, next);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_next);
@@ -109,7 +106,7 @@ void nf_flow_snoop_limit(struct net *net, u32 limit)
 EXPORT_SYMBOL_GPL(nf_flow_snoop_limit);
 
 /**
- * nf_flow_snoop_mem_usage() - bytes that the entries of a netns take
+ * nf_flow_snoop_mem_usage() - bytes that the entries of a netns take at most
  * @net: the netns
  */
 u64 nf_flow_snoop_mem_usage(const struct net *net)

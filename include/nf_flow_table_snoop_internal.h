@@ -175,25 +175,37 @@ static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
 
 /*
  * One direction of a flow.  What a lookup of IPv4 reads stands in the first
- * three cache lines, also when it checks the entry.
+ * three cache lines, also when it checks the entry, and IPv4 has no others.
+ *
+ * A reader can still be at an entry that has left the table.  Where RCU's head
+ * is in place of its key then, no packet has such a key: neither is a pointer or
+ * NULL a device and its protocols, nor a function's address a tag.
  *
  * What came from the key, @value but for its counters, @port, @hop, @ct,
- * @counter, @pushed and @hw do not change once the entry is in the table, until
- * the flow's end is written into @value as an mtu of 0.  The others are written by
- * whoever checks the entry; two that do so at once write the same.
+ * @counter, @l3proto, @pushed and @hw do not change once the entry is in the
+ * table, until the flow's end is written into @value as an mtu of 0.  The others
+ * are written by whoever checks the entry; two that do so at once write the same.
  */
 struct snoop_entry {
-	struct hlist_node	node;
+	struct snoop_entry __rcu *next;		/* of the bucket */
 	struct nf_conn		*ct;
-	u64			head;		/* key: ifindex, protocols */
-	u64			encap;		/* key */
+	union {
+		struct {
+			u64	head;		/* key: ifindex, protocols */
+			u64	encap;		/* key */
+		};
+		struct rcu_head	rcu;		/* of one that has left */
+	};
 	u64			ip4;		/* key: both addresses */
 	u32			ports;		/* key */
 	u32			ct_timeout;
 	u32			expires;	/* jiffies: the flow, as last seen */
-	u16			block;		/* enum nf_snoop_block */
+	u32			told;		/* the packet that the flow knows of */
+	u16			block;		/* as a port's */
+	u8			l3proto;
 	bool			pushed;
 	bool			hw;		/* drivers are offered the flow */
+	bool			left;		/* the table */
 
 	struct nf_flowmap_value	value;
 	struct snoop_port	*port;
@@ -202,12 +214,9 @@ struct snoop_entry {
 	u32			used;		/* jiffies: its last packet */
 	u32			checked;	/* jiffies, stored last */
 
-	__be32			ip6[8];
-	u32			told;		/* the packet that the flow knows of */
-	struct rcu_head		rcu;
+	__be32			ip6[8];		/* key, of IPv6 alone */
 } ____cacheline_aligned_in_smp;
 
-static_assert(sizeof(struct snoop_entry) <= 256);
 static_assert(offsetof(struct snoop_entry, value) == 64);
 static_assert(offsetof(struct snoop_entry, ip6) == 3 * 64);
 
@@ -257,14 +266,14 @@ struct snoop_region {
 #define SNOOP_REGION_BITS	8
 
 struct snoop_table {
-	struct hlist_head	*buckets;
+	struct snoop_entry __rcu **buckets;
 	struct snoop_region	*regions;
 	unsigned int		bits, shift;	/* of a bucket; of a hash to it */
 	u64			secret[10];
 };
 
 extern struct snoop_table snoop_table;
-extern struct kmem_cache *snoop_cache;
+extern struct kmem_cache *snoop_caches[2];
 extern unsigned int snoop_max_entries;
 extern atomic_t snoop_entries;
 
@@ -273,6 +282,27 @@ static inline struct snoop_region *snoop_region(u32 bucket)
 	return &snoop_table.regions[bucket >> (snoop_table.bits -
 					       SNOOP_REGION_BITS)];
 }
+
+static inline struct kmem_cache *snoop_cache(u8 l3proto)
+{
+	return snoop_caches[l3proto != AF_INET];
+}
+
+static inline bool snoop_bucket_is_empty(u64 bucket)
+{
+	return !rcu_access_pointer(snoop_table.buckets[bucket]);
+}
+
+/* Context: RCU read lock, or BH disabled. */
+static __always_inline struct snoop_entry *
+snoop_entry_at(struct snoop_entry __rcu *const *link)
+{
+	return rcu_dereference_check(*link, rcu_read_lock_bh_held());
+}
+
+#define snoop_for_each(entry, bucket)					\
+	for (entry = snoop_entry_at(&snoop_table.buckets[bucket]); entry;	\
+	     entry = snoop_entry_at(&entry->next))
 
 /* The bucket after @bucket, without regions that are empty; may be past the end. */
 static inline u64 snoop_next_bucket(u64 bucket)
@@ -339,7 +369,8 @@ snoop_entry_matches(const struct snoop_entry *entry, const struct net *net,
 	       entry->encap == snoop_key_u64(key->encap) &&
 	       snoop_entry_net(entry) == net &&
 	       (l3proto == AF_INET ||
-		!memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6)));
+		(entry->l3proto != AF_INET && /* the key may change meanwhile */
+		 !memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6))));
 }
 
 /* Context: RCU read lock. */
@@ -349,8 +380,7 @@ snoop_entry_find_in(const struct net *net, const struct nf_flowmap_key *key,
 {
 	struct snoop_entry *entry;
 
-	hlist_for_each_entry_rcu(entry, &snoop_table.buckets[bucket], node,
-				 rcu_read_lock_bh_held() || rcu_read_lock_held())
+	snoop_for_each(entry, bucket)
 		if (snoop_entry_matches(entry, net, key, l3proto))
 			return entry;
 
@@ -377,7 +407,7 @@ void snoop_flow_end(const struct net *net, const struct flow_offload *flow,
 /* nf_flow_table_snoop_pull.c */
 bool snoop_key_is_valid(const struct nf_flowmap_key *key);
 bool snoop_is_full(struct net *net);
-void snoop_entry_key(const struct snoop_entry *entry,
+bool snoop_entry_key(const struct snoop_entry *entry,
 		     struct nf_flowmap_key *key);
 struct snoop_port *snoop_ask_port(struct net *net,
 				  const struct nf_flowmap_key *key,
