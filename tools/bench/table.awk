@@ -37,7 +37,7 @@ function whole(unit, name, order, n,    i, sum) {
 	return sum
 }
 
-function made_of(kernel, path,    i, j, n, name, order) {
+function made_of(kernel, path,    i, j, n, name, order, headed) {
 	n = split("parse call hash compare checks count rewrite send rest", order, " ")
 	printf "\nWhat those of flowmap are, kernel %s, %s\n  %-18s", kernel, path, ""
 	for (j = 1; j <= n; j++)
@@ -52,12 +52,14 @@ function made_of(kernel, path,    i, j, n, name, order) {
 			printf "%9.1f", figure["parts." name "." order[j]]
 		printf "%9.1f\n", whole("parts", name, order, n)
 	}
-	printf "Cache lines that they touch, one packet of each flow\n  %-18s%9s%9s\n", "", "bucket", "others"
 	for (i = 1; i <= apart; i++) {
 		name = kernel "." path "." taken[i]
-		if (taken[i] ~ /_10000$/ && ("lines." name ".hash") in figure)
-			printf "  %-18s%9.2f%9.2f\n", taken[i], figure["lines." name ".hash"],
-				whole("lines", name, order, n) - figure["lines." name ".hash"]
+		if (taken[i] !~ /_10000$/ || !(("lines." name ".hash") in figure))
+			continue
+		if (!headed++)
+			printf "Cache lines that they touch, one packet of each flow\n  %-18s%9s%9s\n", "", "bucket", "others"
+		printf "  %-18s%9.2f%9.2f\n", taken[i], figure["lines." name ".hash"],
+			whole("lines", name, order, n) - figure["lines." name ".hash"]
 	}
 }
 
