@@ -31,13 +31,15 @@ static __always_inline bool snoop_ct_is_sure(const struct snoop_entry *entry)
 }
 
 /*
- * Has the connection of @entry gone back to conntrack, with no flow since?  Then
- * nobody has to be asked for its packets, until a sweep takes the entry.  One that
- * died may have left its tuple to another.
+ * Has a packet ended @entry, and its connection gone back to conntrack, with no
+ * flow since?  Then nobody has to be asked for its packets, until a sweep takes the
+ * entry.  Nothing follows from the bit alone: two who tear a flow down clear it
+ * twice, the second time perhaps of the flow that came after.  One that died may
+ * have left its tuple to another.
  */
 static bool snoop_entry_has_ended(const struct snoop_entry *entry)
 {
-	return !entry->pushed &&
+	return !entry->pushed && !READ_ONCE(entry->value.mtu) &&
 	       !(READ_ONCE(entry->ct->status) & (IPS_OFFLOAD | IPS_DYING));
 }
 
