@@ -319,8 +319,9 @@ static inline u64 snoop_next_bucket(u64 bucket)
 
 /*
  * Multilinear hashing: a sum of products of 32-bit words, each with a secret of
- * 64 bits added, of which the upper bits are taken.  Which tuples collide cannot
- * be told without the secret.
+ * 64 bits added.  Which tuples collide cannot be told without the secret.  The
+ * upper bits of its square are taken: sums of neighbouring addresses are all as
+ * far apart, which with some secrets leads to the same few buckets.
  */
 static inline u64 snoop_mul(u32 x, u32 y, unsigned int i)
 {
@@ -345,7 +346,7 @@ snoop_bucket_of(const struct net *net, const struct nf_flowmap_key *key,
 			snoop_mul(addrs[4], addrs[5], 6) +
 			snoop_mul(addrs[6], addrs[7], 8);
 
-	return hash >> snoop_table.shift;
+	return (hash * hash) >> snoop_table.shift;
 }
 
 static inline u32 snoop_bucket(const struct net *net,
