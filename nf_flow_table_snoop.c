@@ -27,33 +27,75 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/module.h>
+#include <linux/poison.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <net/netfilter/nf_conntrack.h>
 
 #include "nf_flow_table_snoop_internal.h"
 
-unsigned int snoop_max_entries __read_mostly = 1 << 18;
+unsigned int snoop_max_entries __read_mostly = 1 << 17;
 module_param_named(max_entries, snoop_max_entries, uint, 0444);
-MODULE_PARM_DESC(max_entries, "most entries, two for each connection; more connections stay on the stack");
-
-/* The kernel allocates no more than 2 GiB at once. */
-#define SNOOP_TABLE_BITS_MAX	27
+MODULE_PARM_DESC(max_entries, "most entries, two for each connection, of 256 bytes each; more connections stay on the stack");
 
 struct snoop_table snoop_table __read_mostly;
+struct snoop_region snoop_regions[SNOOP_REGIONS];
 atomic_t snoop_entries = ATOMIC_INIT(0);
 unsigned int snoop_net_id __read_mostly;
-struct kmem_cache *snoop_caches[2] __read_mostly;
 
 /* --- the table ----------------------------------------------------------- */
+
+/*
+ * A slot for an entry of @bucket, which the caller has counted in snoop_entries:
+ * the bucket's own if it is free, or the next one.  In a full table that takes a
+ * look at each region, and at the bits of one.
+ *
+ * Return: the entry there, all zero; NULL where others were quicker.
+ */
+struct snoop_entry *snoop_entry_alloc(u32 bucket)
+{
+	const u32 size = 1U << snoop_table.bits;
+	u32 slot = bucket, end;
+	int i;
+
+	for (i = 0; i <= SNOOP_REGIONS; i++) {
+		end = (slot | (size - 1)) + 1;
+		if (atomic_read(&snoop_region(slot)->taken) == size)
+			slot = end;
+		for (; slot < end; slot++) {
+			slot = find_next_zero_bit(snoop_table.taken, end, slot);
+			if (slot < end &&
+			    !test_and_set_bit_lock(slot, snoop_table.taken))
+				goto found;
+		}
+		slot = end & (snoop_table_size() - 1);
+	}
+
+	return NULL;
+
+found:
+	atomic_inc(&snoop_region(slot)->taken);
+
+	return memset(&snoop_slot(slot)->entry, 0,
+		      sizeof(struct snoop_entry));
+}
 
 /* An entry that was never in the table, or that no reader has any more. */
 void snoop_entry_free(struct snoop_entry *entry)
 {
+	u32 slot = container_of(entry, struct snoop_slot, entry)->number;
+
 	nf_ct_put(entry->ct);
 	snoop_hop_put(entry->hop);
 	snoop_port_put(entry->port);
-	kmem_cache_free(snoop_cache(entry->l3proto), entry);
+	/* what KASAN would do with it, but for what a sweep may read */
+	if (IS_ENABLED(CONFIG_KASAN)) {
+		entry->ct = NULL;
+		memset(&entry->value, POISON_FREE, sizeof(*entry) -
+		       offsetof(struct snoop_entry, value));
+	}
+	atomic_dec(&snoop_region(slot)->taken);
+	clear_bit_unlock(slot, snoop_table.taken);
 	atomic_dec(&snoop_entries);
 }
 
@@ -85,13 +127,13 @@ static void snoop_entry_removed(struct snoop_entry *entry)
 static void snoop_entry_unlink(struct snoop_entry *entry,
 			       struct snoop_entry *next, u32 bucket)
 {
-	struct snoop_entry __rcu **link = &snoop_table.buckets[bucket];
+	struct snoop_entry __rcu **link = &snoop_slot(bucket)->first;
 	spinlock_t *lock = &snoop_region(bucket)->lock;
 
 	while (rcu_access_pointer(*link) != entry)
 		link = &rcu_dereference_protected(*link,
 						  lockdep_is_held(lock))->next;
-	WRITE_ONCE(entry->left, true);
+	WRITE_ONCE(entry->in_table, false);
 	rcu_assign_pointer(*link, next);
 }
 
@@ -102,7 +144,7 @@ void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
 	bool removed;
 
 	spin_lock(&region->lock);
-	removed = !entry->left;
+	removed = entry->in_table;
 	if (removed) {
 		snoop_entry_unlink(entry, snoop_entry_at(&entry->next), bucket);
 		region->used--;
@@ -121,11 +163,14 @@ void snoop_entry_remove(struct snoop_entry *entry, u32 bucket)
 void snoop_entry_insert(struct snoop_entry *entry,
 			const struct nf_flowmap_key *key, u32 bucket)
 {
+	struct snoop_slot *slot = snoop_slot(bucket);
+	struct snoop_entry __rcu **link = &slot->first;
 	struct snoop_region *region = snoop_region(bucket);
 	struct net *net = snoop_entry_net(entry);
 	struct snoop_entry *old;
 
 	spin_lock(&region->lock);
+	smp_store_release(&entry->in_table, true); /* pairs with the sweep's acquire */
 	old = snoop_entry_find(net, key, bucket);
 	if (old) {
 		if (old->ct == entry->ct) {
@@ -137,9 +182,11 @@ void snoop_entry_insert(struct snoop_entry *entry,
 		RCU_INIT_POINTER(entry->next, snoop_entry_at(&old->next));
 		snoop_entry_unlink(old, entry, bucket);
 	} else {
-		RCU_INIT_POINTER(entry->next,
-				 snoop_entry_at(&snoop_table.buckets[bucket]));
-		rcu_assign_pointer(snoop_table.buckets[bucket], entry);
+		/* which lookups look at first */
+		if (rcu_access_pointer(*link) == &slot->entry)
+			link = &slot->entry.next;
+		RCU_INIT_POINTER(entry->next, snoop_entry_at(link));
+		rcu_assign_pointer(*link, entry);
 		region->used++;
 	}
 	spin_unlock(&region->lock);
@@ -278,49 +325,50 @@ static struct pernet_operations snoop_net_ops = {
 	.size		= sizeof(struct snoop_net),
 };
 
+static void snoop_table_free(void)
+{
+	int i;
+
+	for (i = 0; i < SNOOP_REGIONS; i++)
+		kvfree(snoop_table.slots[i]);
+	kvfree(snoop_table.taken);
+}
+
 static int __init snoop_table_init(void)
 {
-	unsigned int i;
+	const gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	unsigned int size;
+	u32 number;
+	int i;
 
-	/* two buckets for each entry, so that most chains have one or none */
-	snoop_table.bits = clamp_t(unsigned int,
-				   order_base_2(snoop_max_entries) + 1,
-				   SNOOP_REGION_BITS, SNOOP_TABLE_BITS_MAX);
-	snoop_table.shift = 64 - snoop_table.bits;
+	snoop_table.bits = max(order_base_2(snoop_max_entries),
+			       SNOOP_REGION_BITS) - SNOOP_REGION_BITS;
+	size = 1U << snoop_table.bits;
+	snoop_table.mask = (u64)(size - 1) << SNOOP_SLOT_BITS;
 	get_random_bytes(snoop_table.secret, sizeof(snoop_table.secret));
 
-	snoop_table.regions = kcalloc(1 << SNOOP_REGION_BITS,
-				      sizeof(*snoop_table.regions), GFP_KERNEL);
-	if (!snoop_table.regions)
-		return -ENOMEM;
-	for (i = 0; i < 1 << SNOOP_REGION_BITS; i++)
-		spin_lock_init(&snoop_table.regions[i].lock);
+	snoop_table.taken = kvcalloc(BITS_TO_LONGS(snoop_table_size()),
+				     sizeof(long), gfp);
+	if (!snoop_table.taken)
+		goto err;
 
-	snoop_table.buckets = kvcalloc(1UL << snoop_table.bits,
-				       sizeof(*snoop_table.buckets), GFP_KERNEL);
-	if (!snoop_table.buckets)
-		goto err_regions;
+	for (i = 0; i < SNOOP_REGIONS; i++) {
+		spin_lock_init(&snoop_regions[i].lock);
+		snoop_table.slots[i] = kvcalloc(size, sizeof(struct snoop_slot),
+						gfp);
+		if (!snoop_table.slots[i])
+			goto err;
+	}
 
-	snoop_caches[0] = kmem_cache_create("snoop_entry_ipv4",
-					    offsetof(struct snoop_entry, ip6), 0,
-					    SLAB_HWCACHE_ALIGN, NULL);
-	if (!snoop_caches[0])
-		goto err_buckets;
-
-	snoop_caches[1] = kmem_cache_create("snoop_entry_ipv6",
-					    sizeof(struct snoop_entry), 0,
-					    SLAB_HWCACHE_ALIGN, NULL);
-	if (!snoop_caches[1])
-		goto err_cache;
+	for (number = 0; number < snoop_table_size(); number++)
+		snoop_slot(number)->number = number;
 
 	return 0;
-
-err_cache:
-	kmem_cache_destroy(snoop_caches[0]);
-err_buckets:
-	kvfree(snoop_table.buckets);
-err_regions:
-	kfree(snoop_table.regions);
+err:
+	pr_err("max_entries=%u: not enough memory for %llu KiB: give a lower number\n",
+	       snoop_max_entries,
+	       (u64)snoop_table_size() * sizeof(struct snoop_slot) / 1024);
+	snoop_table_free();
 	return -ENOMEM;
 }
 
@@ -328,10 +376,7 @@ err_regions:
 static void snoop_table_exit(void)
 {
 	WARN_ON(atomic_read(&snoop_entries));
-	kmem_cache_destroy(snoop_caches[1]);
-	kmem_cache_destroy(snoop_caches[0]);
-	kvfree(snoop_table.buckets);
-	kfree(snoop_table.regions);
+	snoop_table_free();
 }
 
 static int __init snoop_init(void)

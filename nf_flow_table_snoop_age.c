@@ -31,17 +31,18 @@ u32 snoop_ct_lifetime(const struct nf_conn *ct)
 	return READ_ONCE(nf_udp_pernet(net)->offload_timeout);
 }
 
-/* Context: process. */
-static void snoop_sweep_bucket(u32 bucket,
-			       bool (*is_garbage)(struct snoop_entry *entry))
+static void snoop_sweep_slot(struct snoop_entry *entry,
+			     bool (*is_garbage)(struct snoop_entry *entry))
 {
-	struct snoop_entry *entry;
+	struct nf_flowmap_key key;
 
 	local_bh_disable();
 	rcu_read_lock();
-	snoop_for_each(entry, bucket)
-		if (is_garbage(entry))
-			snoop_entry_remove(entry, bucket);
+	/* pairs with the release in snoop_entry_insert() */
+	if (smp_load_acquire(&entry->in_table) && is_garbage(entry) &&
+	    snoop_entry_key(entry, &key))
+		snoop_entry_remove(entry, snoop_bucket(snoop_entry_net(entry),
+						       &key));
 	rcu_read_unlock();
 	local_bh_enable();
 	cond_resched();
@@ -50,17 +51,10 @@ static void snoop_sweep_bucket(u32 bucket,
 /* Take down what @is_garbage says.  Context: process. */
 void snoop_sweep(bool (*is_garbage)(struct snoop_entry *entry))
 {
-	const u32 size = 1U << (snoop_table.bits - SNOOP_REGION_BITS);
-	u32 region, bucket;
+	unsigned long slot;
 
-	for (region = 0; region < 1 << SNOOP_REGION_BITS; region++) {
-		if (!READ_ONCE(snoop_table.regions[region].used))
-			continue;
-		for (bucket = region * size; bucket < (region + 1) * size; bucket++)
-			if (!snoop_bucket_is_empty(bucket))
-				snoop_sweep_bucket(bucket, is_garbage);
-		cond_resched();
-	}
+	for_each_set_bit(slot, snoop_table.taken, snoop_table_size())
+		snoop_sweep_slot(&snoop_slot(slot)->entry, is_garbage);
 }
 
 /* A flow's timeout that is further away is from before its sysctl was lowered. */

@@ -267,10 +267,36 @@ out:
 }
 
 static __always_inline const struct nf_flowmap_value *
+snoop_lookup_found(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		   struct snoop_entry *entry, u32 now)
+{
+	/* pairs with the release in snoop_entry_is_checked() */
+	if (unlikely(smp_load_acquire(&entry->checked) != now))
+		return snoop_lookup_again(net, key, door, entry, now);
+
+	return snoop_lookup_checked(net, key, door, entry,
+				    READ_ONCE(entry->block), now);
+}
+
+/* Where the bucket's own slot has not got the entry: it can be behind @entry. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_behind(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		    struct snoop_entry *entry, u32 now)
+{
+	while (entry && !snoop_entry_matches(entry, net, key, key->l3proto))
+		entry = snoop_entry_at(&entry->next);
+	if (!entry)
+		return snoop_lookup_slowly(net, key, door, NULL, now);
+
+	return snoop_lookup_found(net, key, door, entry, now);
+}
+
+static __always_inline const struct nf_flowmap_value *
 snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	     u8 l3proto)
 {
-	struct snoop_entry *entry;
+	struct snoop_entry *entry, *own;
+	struct snoop_slot *slot;
 	u32 now = jiffies;
 
 	if (unlikely(key->flags)) {
@@ -280,17 +306,21 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	}
 	door |= SNOOP_UPPERS; /* one test for both */
 
-	entry = snoop_entry_find_in(net, key,
-				    snoop_bucket_of(net, key, l3proto),
-				    l3proto);
-	if (unlikely(!entry))
-		return snoop_lookup_slowly(net, key, door, NULL, now);
-	/* pairs with the release in snoop_entry_is_checked() */
-	if (unlikely(smp_load_acquire(&entry->checked) != now))
-		return snoop_lookup_again(net, key, door, entry, now);
+	/*
+	 * Most entries stand in the slot of their bucket.  With the address of
+	 * that, a processor need not wait for the pointer to read all of it.
+	 */
+	slot = snoop_slot_of(snoop_hash(net, key, l3proto));
+	own = &slot->entry;
+	OPTIMIZER_HIDE_VAR(own);
+	entry = snoop_entry_at(&slot->first);
+	if (unlikely(entry != own))
+		return snoop_lookup_behind(net, key, door, entry, now);
+	smp_acquire__after_ctrl_dep(); /* pairs with rcu_assign_pointer() */
+	if (unlikely(!snoop_entry_matches(own, net, key, l3proto)))
+		return snoop_lookup_behind(net, key, door, own, now);
 
-	return snoop_lookup_checked(net, key, door, entry,
-				    READ_ONCE(entry->block), now);
+	return snoop_lookup_found(net, key, door, own, now);
 }
 
 static noinline const struct nf_flowmap_value *

@@ -26,17 +26,17 @@ static void *snoop_seq_start(struct seq_file *seq, loff_t *pos)
 {
 	rcu_read_lock();
 
-	return *pos >> snoop_table.bits ? NULL : pos;
+	return *pos < snoop_table_size() ? pos : NULL;
 }
 
 static void *snoop_seq_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	do {
 		*pos = snoop_next_bucket(*pos);
-	} while (!(*pos >> snoop_table.bits) &&
+	} while (*pos < snoop_table_size() &&
 		 snoop_bucket_is_empty(*pos));
 
-	return *pos >> snoop_table.bits ? NULL : pos;
+	return *pos < snoop_table_size() ? pos : NULL;
 }
 
 static void snoop_seq_stop(struct seq_file *seq, void *v)

@@ -4,7 +4,6 @@
  * device's flowtables answer.
  */
 #include <linux/bitops.h>
-#include <linux/slab.h>
 #include <net/checksum.h>
 #include <net/netfilter/nf_conntrack_acct.h>
 
@@ -135,7 +134,7 @@ bool snoop_entry_key(const struct snoop_entry *entry, struct nf_flowmap_key *key
 		memcpy(&key->addrs, &entry->ip4, sizeof(entry->ip4));
 
 	smp_rmb(); /* its key, then its mark; see snoop_entry_removed() */
-	return !READ_ONCE(entry->left);
+	return READ_ONCE(entry->in_table);
 }
 
 /*
@@ -165,30 +164,30 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 					     const struct nf_flowmap_key *key,
 					     const struct snoop_answer *answer,
 					     struct snoop_hop *hop,
-					     struct snoop_port *port)
+					     struct snoop_port *port,
+					     u32 bucket)
 {
+	struct nf_conn *ct = answer->flow->ct;
 	struct snoop_net *sn = snoop_net(net);
-	struct snoop_entry *entry = NULL;
-	int stat = SNOOP_STAT_full;
+	struct snoop_entry *entry;
+	int stat = SNOOP_STAT_miss;
 
+	/* The flow holds its conntrack entry, and RCU holds the flow. */
+	if (!refcount_inc_not_zero(&ct->ct_general.use))
+		goto err_hop;
+
+	stat = SNOOP_STAT_full;
 	if (atomic_inc_return(&snoop_entries) > snoop_max_entries)
 		goto err_count;
 	if (atomic_inc_return(&sn->used) > READ_ONCE(sn->limit))
 		goto err_used;
-
-	stat = SNOOP_STAT_nomem;
-	entry = kmem_cache_zalloc(snoop_cache(key->l3proto),
-				  GFP_ATOMIC | __GFP_NOWARN);
+	entry = snoop_entry_alloc(bucket);
 	if (!entry)
 		goto err_used;
 
-	/* The flow holds its conntrack entry, and RCU holds the flow. */
-	if (!refcount_inc_not_zero(&answer->flow->ct->ct_general.use))
-		goto err_entry;
-
 	entry->checked = (u32)jiffies - 2;
 	entry->hop = hop;
-	entry->ct = answer->flow->ct;
+	entry->ct = ct;
 	refcount_inc(&port->refs);
 	entry->port = port;
 	entry->pushed = snoop_is_pushed(answer);
@@ -199,12 +198,12 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 
 	return entry;
 
-err_entry:
-	kmem_cache_free(snoop_cache(key->l3proto), entry);
 err_used:
 	atomic_dec(&sn->used);
 err_count:
 	atomic_dec(&snoop_entries);
+	nf_ct_put(ct);
+err_hop:
 	snoop_hop_put(hop);
 	snoop_count_stat(net, stat);
 	return NULL;
@@ -277,7 +276,7 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 		return old;
 	}
 
-	entry = snoop_entry_build(net, key, answer, hop, port);
+	entry = snoop_entry_build(net, key, answer, hop, port, bucket);
 	if (!entry)
 		goto none;
 

@@ -45,9 +45,9 @@ int nf_flow_snoop_next(const struct net *net, const struct nf_flowmap_key *key,
 
 	do {
 		bucket = snoop_next_bucket(bucket);
-		if (bucket >> snoop_table.bits)
+		if (bucket >= snoop_table_size())
 			return -ENOENT;
-	} while (!snoop_key_from(net, &snoop_table.buckets[bucket], next));
+	} while (!snoop_key_from(net, &snoop_slot(bucket)->first, next));
 
 	return 0;
 }
@@ -112,6 +112,6 @@ EXPORT_SYMBOL_GPL(nf_flow_snoop_limit);
 u64 nf_flow_snoop_mem_usage(const struct net *net)
 {
 	return (u64)atomic_read(&snoop_net(net)->used) *
-	       sizeof(struct snoop_entry);
+	       sizeof(struct snoop_slot);
 }
 EXPORT_SYMBOL_GPL(nf_flow_snoop_mem_usage);

@@ -174,8 +174,7 @@ struct snoop_rung {
 static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
 
 /*
- * One direction of a flow.  What a lookup of IPv4 reads stands in the first
- * three cache lines, also when it checks the entry, and IPv4 has no others.
+ * One direction of a flow.
  *
  * A reader can still be at an entry that has left the table.  Where RCU's head
  * is in place of its key then, no packet has such a key: neither is a pointer or
@@ -187,8 +186,6 @@ static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
  * are written by whoever checks the entry; two that do so at once write the same.
  */
 struct snoop_entry {
-	struct snoop_entry __rcu *next;		/* of the bucket */
-	struct nf_conn		*ct;
 	union {
 		struct {
 			u64	head;		/* key: ifindex, protocols */
@@ -197,28 +194,45 @@ struct snoop_entry {
 		struct rcu_head	rcu;		/* of one that has left */
 	};
 	u64			ip4;		/* key: both addresses */
+	struct nf_conn		*ct;
 	u32			ports;		/* key */
 	u32			ct_timeout;
 	u32			expires;	/* jiffies: the flow, as last seen */
-	u32			told;		/* the packet that the flow knows of */
+	u32			checked;	/* jiffies, stored last */
 	u16			block;		/* as a port's */
 	u8			l3proto;
 	bool			pushed;
+	bool			in_table;	/* stored last */
 	bool			hw;		/* drivers are offered the flow */
-	bool			left;		/* the table */
 
 	struct nf_flowmap_value	value;
 	struct snoop_port	*port;
 	struct snoop_hop	*hop;
 	struct nf_conn_counter	*counter;	/* @ct's; NULL: not counted */
 	u32			used;		/* jiffies: its last packet */
-	u32			checked;	/* jiffies, stored last */
+	u32			told;		/* the packet that the flow knows of */
 
+	struct snoop_entry __rcu *next;		/* of the bucket */
 	__be32			ip6[8];		/* key, of IPv6 alone */
-} ____cacheline_aligned_in_smp;
+};
 
-static_assert(offsetof(struct snoop_entry, value) == 64);
-static_assert(offsetof(struct snoop_entry, ip6) == 3 * 64);
+/*
+ * The table is an array of these: a bucket, and room for an entry, which is one
+ * of that bucket if the room was free when it came.  So a lookup need not wait
+ * for a pointer to know where it likely goes on.  What a lookup of IPv4 reads of
+ * an entry stands in the first three cache lines, also when it checks the entry.
+ */
+#define SNOOP_SLOT_BITS		8
+
+struct snoop_slot {
+	struct snoop_entry __rcu *first;	/* of the bucket */
+	struct snoop_entry	entry;		/* of any bucket */
+	u32			number;		/* of the slot */
+} __aligned(1 << SNOOP_SLOT_BITS);
+
+static_assert(sizeof(struct snoop_slot) == 1 << SNOOP_SLOT_BITS);
+static_assert(offsetof(struct snoop_slot, entry.value) == 64);
+static_assert(offsetof(struct snoop_slot, entry.next) == 3 * 64);
 
 /* flow_offload_teardown() clears the offload bit. */
 static inline bool snoop_ct_is_offloaded(const struct nf_conn *ct)
@@ -257,40 +271,49 @@ static __always_inline void snoop_entry_is_checked(struct snoop_entry *entry,
 	smp_store_release(&entry->checked, now); /* pairs with the lookup's acquire */
 }
 
-/* A part of the hash table. */
+/* A part of the table. */
 struct snoop_region {
-	spinlock_t		lock;	/* orders its writers */
-	unsigned int		used;
+	spinlock_t		lock;	/* orders the writers of its buckets */
+	unsigned int		used;	/* entries of its buckets */
+	atomic_t		taken;	/* of its slots */
 } ____cacheline_aligned_in_smp;
 
 #define SNOOP_REGION_BITS	8
+#define SNOOP_REGIONS		BIT(SNOOP_REGION_BITS)
 
 struct snoop_table {
-	struct snoop_entry __rcu **buckets;
-	struct snoop_region	*regions;
-	unsigned int		bits, shift;	/* of a bucket; of a hash to it */
+	struct snoop_slot	*slots[SNOOP_REGIONS];
+	unsigned long		*taken;	/* slots, until no reader is there */
+	unsigned int		bits;	/* of a slot's number in its region */
+	u64			mask;	/* the bytes that lead there */
 	u64			secret[10];
 };
 
 extern struct snoop_table snoop_table;
-extern struct kmem_cache *snoop_caches[2];
+extern struct snoop_region snoop_regions[SNOOP_REGIONS];
 extern unsigned int snoop_max_entries;
 extern atomic_t snoop_entries;
 
-static inline struct snoop_region *snoop_region(u32 bucket)
+/* Of all regions; the largest number of a slot is one less. */
+static inline u32 snoop_table_size(void)
 {
-	return &snoop_table.regions[bucket >> (snoop_table.bits -
-					       SNOOP_REGION_BITS)];
+	return SNOOP_REGIONS << snoop_table.bits;
 }
 
-static inline struct kmem_cache *snoop_cache(u8 l3proto)
+static inline struct snoop_region *snoop_region(u32 number)
 {
-	return snoop_caches[l3proto != AF_INET];
+	return &snoop_regions[number >> snoop_table.bits];
+}
+
+static inline struct snoop_slot *snoop_slot(u32 number)
+{
+	return &snoop_table.slots[number >> snoop_table.bits]
+				 [number & ((1U << snoop_table.bits) - 1)];
 }
 
 static inline bool snoop_bucket_is_empty(u64 bucket)
 {
-	return !rcu_access_pointer(snoop_table.buckets[bucket]);
+	return !rcu_access_pointer(snoop_slot(bucket)->first);
 }
 
 /* Context: RCU read lock, or BH disabled. */
@@ -301,16 +324,16 @@ snoop_entry_at(struct snoop_entry __rcu *const *link)
 }
 
 #define snoop_for_each(entry, bucket)					\
-	for (entry = snoop_entry_at(&snoop_table.buckets[bucket]); entry;	\
+	for (entry = snoop_entry_at(&snoop_slot(bucket)->first); entry;	\
 	     entry = snoop_entry_at(&entry->next))
 
 /* The bucket after @bucket, without regions that are empty; may be past the end. */
 static inline u64 snoop_next_bucket(u64 bucket)
 {
-	const u64 size = 1ULL << (snoop_table.bits - SNOOP_REGION_BITS);
+	const u64 size = 1ULL << snoop_table.bits;
 
 	bucket++;
-	while (!(bucket & (size - 1)) && !(bucket >> snoop_table.bits) &&
+	while (!(bucket & (size - 1)) && bucket < snoop_table_size() &&
 	       !READ_ONCE(snoop_region(bucket)->used))
 		bucket += size;
 
@@ -329,9 +352,8 @@ static inline u64 snoop_mul(u32 x, u32 y, unsigned int i)
 }
 
 /* @l3proto is the key's; the lookup has a constant there. */
-static __always_inline unsigned long
-snoop_bucket_of(const struct net *net, const struct nf_flowmap_key *key,
-		u8 l3proto)
+static __always_inline u64
+snoop_hash(const struct net *net, const struct nf_flowmap_key *key, u8 l3proto)
 {
 	const u32 *tags = (const u32 *)key->encap;
 	const u32 *ports = (const u32 *)&key->sport;
@@ -346,13 +368,24 @@ snoop_bucket_of(const struct net *net, const struct nf_flowmap_key *key,
 			snoop_mul(addrs[4], addrs[5], 6) +
 			snoop_mul(addrs[6], addrs[7], 8);
 
-	return (hash * hash) >> snoop_table.shift;
+	return hash * hash;
 }
 
+/* A region by the upper bits, and a slot there by others of the upper half. */
+static __always_inline struct snoop_slot *snoop_slot_of(u64 hash)
+{
+	return (void *)snoop_table.slots[hash >> (64 - SNOOP_REGION_BITS)] +
+	       ((hash >> (37 - SNOOP_SLOT_BITS)) & snoop_table.mask);
+}
+
+/* The number of that slot. */
 static inline u32 snoop_bucket(const struct net *net,
 			       const struct nf_flowmap_key *key)
 {
-	return snoop_bucket_of(net, key, key->l3proto);
+	u64 hash = snoop_hash(net, key, key->l3proto);
+
+	return (hash >> (64 - SNOOP_REGION_BITS)) << snoop_table.bits |
+	       ((hash >> 37) & ((1U << snoop_table.bits) - 1));
 }
 
 static inline u64 snoop_key_u64(const void *field)
@@ -375,29 +408,23 @@ snoop_entry_matches(const struct snoop_entry *entry, const struct net *net,
 }
 
 /* Context: RCU read lock. */
-static __always_inline struct snoop_entry *
-snoop_entry_find_in(const struct net *net, const struct nf_flowmap_key *key,
-		    unsigned long bucket, u8 l3proto)
+static inline struct snoop_entry *
+snoop_entry_find(const struct net *net, const struct nf_flowmap_key *key,
+		 u32 bucket)
 {
 	struct snoop_entry *entry;
 
 	snoop_for_each(entry, bucket)
-		if (snoop_entry_matches(entry, net, key, l3proto))
+		if (snoop_entry_matches(entry, net, key, key->l3proto))
 			return entry;
 
 	return NULL;
 }
 
-static inline struct snoop_entry *
-snoop_entry_find(const struct net *net, const struct nf_flowmap_key *key,
-		 u32 bucket)
-{
-	return snoop_entry_find_in(net, key, bucket, key->l3proto);
-}
-
 /* nf_flow_table_snoop.c */
 void snoop_tuple_to_key(const struct flow_offload_tuple *tuple,
 			struct nf_flowmap_key *key);
+struct snoop_entry *snoop_entry_alloc(u32 bucket);
 void snoop_entry_free(struct snoop_entry *entry);
 void snoop_entry_insert(struct snoop_entry *entry,
 			const struct nf_flowmap_key *key, u32 bucket);

@@ -5,8 +5,8 @@
  * Fills the flowtable of a device with flows first, and ends them all.
  *
  * Each figure is a line of the kernel's log: "flowmap_bench: OP.PATH NS", the
- * mean of all flows.  With keep, "bytes" of one direction of a flow, and when the
- * module goes "stall", the microseconds that somebody waited for a processor.
+ * mean of all flows.  With keep, when the module goes, "stall": the microseconds
+ * that somebody waited for a processor.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -19,7 +19,6 @@
 #include <linux/sched.h>
 #include <linux/unistd.h>
 #include <linux/vmalloc.h>
-#include <linux/vmstat.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/netfilter/nf_conntrack_zones.h>
 #include <net/netfilter/nf_flow_table.h>
@@ -394,29 +393,14 @@ static void start_watching(void)
 					   cpu, KBUILD_MODNAME "/%u");
 }
 
-/*
- * Of free pages there are more for half a minute after the inserts, by what the
- * flowtable's hash table gives back; slabs are only what somebody allocated.
- */
-static unsigned long slab_pages(void)
-{
-	return global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B);
-}
-
-/* What both directions of the flows take, beside the flows. */
 static void keep_flows(void)
 {
-	unsigned long before;
-
 	measure_all("insert", flowtable_insert);
 	/* The flowtable's hash table grows behind our back, which is not their end. */
 	msleep(2 * MSEC_PER_SEC);
-	before = slab_pages();
 	if (!nf_flowtable_snoop(flowtable) && !bare) {
 		measure_all("original", snoop_lookup);
 		measure_all("reply", snoop_lookup_reply);
-		pr_info("bytes %lu\n",
-			(slab_pages() - before) * PAGE_SIZE / flows / 2);
 	}
 	start_watching();
 }
