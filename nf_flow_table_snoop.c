@@ -96,6 +96,7 @@ void snoop_entry_free(struct snoop_entry *entry)
 	}
 	atomic_dec(&snoop_region(slot)->taken);
 	clear_bit_unlock(slot, snoop_table.taken);
+	smp_mb__after_atomic(); /* who counts an entry finds a slot for it */
 	atomic_dec(&snoop_entries);
 }
 
@@ -337,9 +338,7 @@ static void snoop_table_free(void)
 static int __init snoop_table_init(void)
 {
 	const gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
-	unsigned int size;
-	u32 number;
-	int i;
+	unsigned int size, i, j;
 
 	snoop_table.bits = max(order_base_2(snoop_max_entries),
 			       SNOOP_REGION_BITS) - SNOOP_REGION_BITS;
@@ -358,10 +357,10 @@ static int __init snoop_table_init(void)
 						gfp);
 		if (!snoop_table.slots[i])
 			goto err;
+		for (j = 0; j < size; j++)
+			snoop_table.slots[i][j].number = i * size + j;
+		cond_resched();
 	}
-
-	for (number = 0; number < snoop_table_size(); number++)
-		snoop_slot(number)->number = number;
 
 	return 0;
 err:

@@ -48,7 +48,12 @@ static void snoop_sweep_slot(struct snoop_entry *entry,
 	cond_resched();
 }
 
-/* Take down what @is_garbage says.  Context: process. */
+/*
+ * Take down what @is_garbage says.  An entry that is replaced meanwhile can stand
+ * where the sweep has been.
+ *
+ * Context: process.
+ */
 void snoop_sweep(bool (*is_garbage)(struct snoop_entry *entry))
 {
 	unsigned long slot;

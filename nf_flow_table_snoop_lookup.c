@@ -281,9 +281,9 @@ snoop_lookup_found(struct net *net, const struct nf_flowmap_key *key, u32 door,
 /* Where the bucket's own slot has not got the entry: it can be behind @entry. */
 static noinline const struct nf_flowmap_value *
 snoop_lookup_behind(struct net *net, const struct nf_flowmap_key *key, u32 door,
-		    struct snoop_entry *entry, u32 now)
+		    struct snoop_entry *entry, u32 now, u8 l3proto)
 {
-	while (entry && !snoop_entry_matches(entry, net, key, key->l3proto))
+	while (entry && !snoop_entry_matches(entry, net, key, l3proto))
 		entry = snoop_entry_at(&entry->next);
 	if (!entry)
 		return snoop_lookup_slowly(net, key, door, NULL, now);
@@ -315,10 +315,10 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	OPTIMIZER_HIDE_VAR(own);
 	entry = snoop_entry_at(&slot->first);
 	if (unlikely(entry != own))
-		return snoop_lookup_behind(net, key, door, entry, now);
+		return snoop_lookup_behind(net, key, door, entry, now, l3proto);
 	smp_acquire__after_ctrl_dep(); /* pairs with rcu_assign_pointer() */
 	if (unlikely(!snoop_entry_matches(own, net, key, l3proto)))
-		return snoop_lookup_behind(net, key, door, own, now);
+		return snoop_lookup_behind(net, key, door, own, now, l3proto);
 
 	return snoop_lookup_found(net, key, door, own, now);
 }
