@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # max_entries bounds the memory: XDP forwards the connections that there is room for, the others stay on the stack and work as
-# well. A connection that ends makes room.
+# well. A connection that ends makes room. All room is used, and what is there is found, wherever it stands.
 #
 #  client              router              server
 #   c0 10.0.1.2 ---- r0 10.0.1.1
 #                     r1 10.0.2.1 ---- s0 10.0.2.2	ports 1001 to 1004
 . "$(dirname "$0")/lib.sh"
 
-need conntrack traffic dmesg
+need conntrack traffic dmesg wire
 modules=(nf_flow_table_bpf_flowmap nf_flow_table_snoop)
 bytes=1000000
 max_entries=4
@@ -111,3 +111,28 @@ by_stack 1003
 r conntrack -D -p tcp --orig-port-dst 1001 >/dev/null 2>&1
 succeeds "a connection that ends makes room" busywait 5000 has_room
 by_xdp 1004
+
+# Entries of many flows, of which some have to take the places of others, up to the last place.
+r flowmap detach r0 r1
+r nft flush ruleset
+succeeds "the modules go" busywait 5000 unload
+max_entries=1024
+load_module nf_flow_table_snoop max_entries=$max_entries
+load_modules
+crafted_flows
+quiet_neighbours
+r sysctl -q net.netfilter.nf_flowtable_udp_timeout=600
+flowtable_on "r0 r1"
+fill_flowtable "meta l4proto udp"
+r flowmap attach r0 r1
+# Of each flow two packets: those of the first time are its connection's and the flowtable's.
+c wire flows c0 1500 "${ipv4[@]}" >/dev/null
+check "entries before the third packets" "$(table entries)" -eq 0
+for _ in 1 2; do
+	fast=$(forwarded r0)
+	full=$(table full)
+	c wire flows c0 1500 "${ipv4[@]}" >/dev/null
+	check "entries of 1500 flows" "$(table entries)" -eq $max_entries
+	check "forwarded by XDP" $(($(forwarded r0) - fast)) -eq $((2 * max_entries))
+	check "counted as full" $(($(table full) - full)) -eq $((2 * (1500 - max_entries)))
+done
