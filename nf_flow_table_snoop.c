@@ -382,9 +382,10 @@ static int __init snoop_init(void)
 {
 	int err;
 
-	if (snoop_max_entries < 2 || snoop_max_entries > 1 << 27) {
+	if (snoop_max_entries < 2 ||
+	    snoop_max_entries > 1 << SNOOP_TABLE_BITS_MAX) {
 		pr_err("max_entries=%u: give a number from 2 to %u\n",
-		       snoop_max_entries, 1 << 27);
+		       snoop_max_entries, 1 << SNOOP_TABLE_BITS_MAX);
 		return -EINVAL;
 	}
 

@@ -340,8 +340,8 @@ snoop_lookup_ipv6(struct net *net, const struct nf_flowmap_key *key, u32 door)
  * flow alive.
  *
  * Context: RCU read lock or BH disabled, as BPF programs run, which is also what
- * keeps the value.  Does not sleep; allocates atomically, up to
- * max_entries.
+ * keeps the value.  Does not sleep; allocates atomically what a device or a
+ * way out needs that is new.
  * Return: the action, or NULL where the packet belongs to the stack: no flow,
  * or one that the stack has to forward for a reason of enum nf_snoop_block,
  * or an invalid key.

@@ -278,6 +278,8 @@ struct snoop_region {
 	atomic_t		taken;	/* of its slots */
 } ____cacheline_aligned_in_smp;
 
+/* Most slots; what is in the upper bits of a hash. */
+#define SNOOP_TABLE_BITS_MAX	27
 #define SNOOP_REGION_BITS	8
 #define SNOOP_REGIONS		BIT(SNOOP_REGION_BITS)
 
@@ -371,11 +373,12 @@ snoop_hash(const struct net *net, const struct nf_flowmap_key *key, u8 l3proto)
 	return hash * hash;
 }
 
-/* A region by the upper bits, and a slot there by others of the upper half. */
+/* The upper bits say the region, and the last of those behind them the slot. */
 static __always_inline struct snoop_slot *snoop_slot_of(u64 hash)
 {
 	return (void *)snoop_table.slots[hash >> (64 - SNOOP_REGION_BITS)] +
-	       ((hash >> (37 - SNOOP_SLOT_BITS)) & snoop_table.mask);
+	       ((hash >> (64 - SNOOP_TABLE_BITS_MAX - SNOOP_SLOT_BITS)) &
+		snoop_table.mask);
 }
 
 /* The number of that slot. */
@@ -385,7 +388,8 @@ static inline u32 snoop_bucket(const struct net *net,
 	u64 hash = snoop_hash(net, key, key->l3proto);
 
 	return (hash >> (64 - SNOOP_REGION_BITS)) << snoop_table.bits |
-	       ((hash >> 37) & ((1U << snoop_table.bits) - 1));
+	       ((hash >> (64 - SNOOP_TABLE_BITS_MAX)) &
+		((1U << snoop_table.bits) - 1));
 }
 
 static inline u64 snoop_key_u64(const void *field)
