@@ -202,7 +202,7 @@ struct snoop_entry {
 	u16			block;		/* as a port's */
 	u8			l3proto;
 	bool			pushed;
-	bool			in_table;	/* stored last */
+	bool			in_table;	/* in the list of its bucket */
 	bool			hw;		/* drivers are offered the flow */
 
 	struct nf_flowmap_value	value;
@@ -216,14 +216,15 @@ struct snoop_entry {
 	__be32			ip6[8];		/* key, of IPv6 alone */
 };
 
+/* Of a slot's size. */
+#define SNOOP_SLOT_BITS		8
+
 /*
  * The table is an array of these: a bucket, and room for an entry, which is one
  * of that bucket if the room was free when it came.  So a lookup need not wait
  * for a pointer to know where it likely goes on.  What a lookup of IPv4 reads of
  * an entry stands in the first three cache lines, also when it checks the entry.
  */
-#define SNOOP_SLOT_BITS		8
-
 struct snoop_slot {
 	struct snoop_entry __rcu *first;	/* of the bucket */
 	struct snoop_entry	entry;		/* of any bucket */
