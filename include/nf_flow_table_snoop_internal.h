@@ -375,11 +375,22 @@ snoop_hash(const struct net *net, const struct nf_flowmap_key *key, u8 l3proto)
 }
 
 /* The upper bits say the region, and the last of those behind them the slot. */
+static __always_inline unsigned long snoop_region_of(u64 hash)
+{
+	return hash >> (64 - SNOOP_REGION_BITS);
+}
+
+/* In bytes from the first slot of the region. */
+static __always_inline unsigned long snoop_offset_of(u64 hash)
+{
+	return (hash >> (64 - SNOOP_TABLE_BITS_MAX - SNOOP_SLOT_BITS)) &
+	       snoop_table.mask;
+}
+
 static __always_inline struct snoop_slot *snoop_slot_of(u64 hash)
 {
-	return (void *)snoop_table.slots[hash >> (64 - SNOOP_REGION_BITS)] +
-	       ((hash >> (64 - SNOOP_TABLE_BITS_MAX - SNOOP_SLOT_BITS)) &
-		snoop_table.mask);
+	return (void *)snoop_table.slots[snoop_region_of(hash)] +
+	       snoop_offset_of(hash);
 }
 
 /* The number of that slot. */
@@ -388,9 +399,8 @@ static inline u32 snoop_bucket(const struct net *net,
 {
 	u64 hash = snoop_hash(net, key, key->l3proto);
 
-	return (hash >> (64 - SNOOP_REGION_BITS)) << snoop_table.bits |
-	       ((hash >> (64 - SNOOP_TABLE_BITS_MAX)) &
-		((1U << snoop_table.bits) - 1));
+	return snoop_region_of(hash) << snoop_table.bits |
+	       snoop_offset_of(hash) >> SNOOP_SLOT_BITS;
 }
 
 static inline u64 snoop_key_u64(const void *field)
