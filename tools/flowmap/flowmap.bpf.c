@@ -171,6 +171,19 @@ static __always_inline bool check_headers(const void *ip, __u32 size,
 	return true;
 }
 
+/* In one piece, as it is compared; see struct nf_flowmap_key. */
+static __always_inline void write_head(struct nf_flowmap_key *key,
+				       __u32 ifindex, __u8 family, __u8 proto)
+{
+	const struct nf_flowmap_key head = {
+		.ifindex = ifindex,
+		.l3proto = family,
+		.l4proto = proto,
+	};
+
+	copy8(key, &head);
+}
+
 /* Return: what becomes of the packet; NULL where it is left. */
 static __always_inline const struct nf_flowmap_value *
 look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
@@ -185,10 +198,7 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	barrier_var(linear);	/* the verifier subtracts 64 bits */
 	copy8(key->encap, encap);
 	len = bpf_xdp_get_buff_len(ctx);
-	key->ifindex = ctx->ingress_ifindex;
-	key->l3proto = family;
-	key->l4proto = proto;
-	key->flags = 0;
+	write_head(key, ctx->ingress_ifindex, family, proto);
 	if (door == DOOR_MAP && (__u32)linear != len) {
 		barrier();	/* or each frame computes the flag */
 		key->flags = NF_FLOWMAP_KEY_FRAGS;
