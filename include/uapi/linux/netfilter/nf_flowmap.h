@@ -85,9 +85,9 @@ union nf_flowmap_addrs {
  *	more than the mtu, the lookup only looks.
  * @addrs: addresses of the packet
  *
- * A key must be zero where it says nothing.  The first two times eight bytes and
- * @addrs are compared eight bytes at a time: a program that writes them so too
- * spares the processor a wait, until smaller pieces have reached its cache.
+ * A key must be zero where it says nothing.  Its first 16 bytes and @addrs are
+ * compared eight bytes at a time: a program that writes them so spares the
+ * processor the wait until smaller pieces have reached its cache.
  */
 struct nf_flowmap_key {
 	__u32			ifindex;
