@@ -93,7 +93,7 @@ static __be16 nat_port(u32 i)
 	return htons(1024 + (i & 0x7fff));
 }
 
-/* Two words in one piece, first things first; x86. */
+/* Two words in one piece, @first before @second in memory: little endian. */
 static u64 pair(u32 first, u32 second)
 {
 	return (u64)second << 32 | first;
