@@ -81,7 +81,9 @@ static void snoop_value_fill(struct nf_flowmap_value *value,
 	value->mtu = min(answer->tuple->mtu, frame->room);
 	value->flags = frame->l2_flags;
 	value->l2_len = frame->l2_len;
-	memcpy(value->l2, frame->l2, sizeof(value->l2));
+	memcpy(value->eth, frame->l2, sizeof(value->eth));
+	memcpy(value->l2_encap, frame->l2 + sizeof(value->eth),
+	       sizeof(value->l2_encap));
 	if (answer->tuple->dir == FLOW_OFFLOAD_DIR_REPLY)
 		value->flags |= NF_FLOWMAP_F_REPLY;
 	if (READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER)

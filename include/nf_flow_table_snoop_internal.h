@@ -111,8 +111,11 @@ struct snoop_frame {
 	u16			room;		/* longest packet that it takes */
 	u8			l2_len;
 	u8			l2_flags;	/* NF_FLOWMAP_F_PPPOE */
-	u8			l2[NF_FLOWMAP_L2_MAX];
+	u8			l2[ETH_HLEN + NF_FLOWMAP_L2_ENCAP_MAX];
+	u8			zero[2];	/* compared as memory */
 };
+
+static_assert(sizeof(struct snoop_frame) == 40);
 
 /* What tells one way out from another; compared as memory. */
 struct snoop_hop_id {

@@ -44,7 +44,7 @@ static __always_inline void rewrite(struct ethhdr *eth, struct iphdr *ip,
 		else if (udp->check)
 			udp->check = csum_apply(udp->check, value->l4_delta) ?: 0xffff;
 	}
-	__builtin_memcpy(eth, value->l2, sizeof(*eth));
+	__builtin_memcpy(eth, value->eth, sizeof(*eth));
 }
 
 SEC("tc")

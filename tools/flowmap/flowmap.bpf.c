@@ -36,7 +36,7 @@
 #define PPP_PROTO_LEN		2
 #define PPP_IP			0x21
 #define PPP_IPV6		0x57
-#define L2_LEN_MAX		(ETH_HLEN + 2 * VLAN_HLEN + PPPOE_SES_HLEN)
+#define L2_LEN_MAX		(ETH_HLEN + NF_FLOWMAP_L2_ENCAP_MAX)
 
 const __u8 *bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key,
 				   __u32 key__sz,
@@ -65,6 +65,8 @@ struct {
 	__type(key, __u32);
 	__type(value, struct flowmap_stats);
 } flowmap_stats SEC(".maps");
+
+static const __u32 stats_key;	/* not on the stack, to be written each time */
 
 /*
  * Headers lie at odd halves of a word, and the compiler would copy them in
@@ -96,6 +98,14 @@ static __always_inline __u64 csum_apply(__u64 check, __u64 delta)
 	return diff - (diff >> 63);
 }
 
+/* The same for UDP, with 0xffff in the place of 0; what comes in is never 0. */
+static __always_inline __u64 csum_apply_udp(__u64 check, __u64 delta)
+{
+	__u64 diff = delta - check;
+
+	return ~(diff - (diff >> 63));
+}
+
 static __always_inline void nat_l4(void *l4, __u8 proto,
 				   const struct nf_flowmap_value *value)
 {
@@ -106,17 +116,15 @@ static __always_inline void nat_l4(void *l4, __u8 proto,
 	if (proto == IPPROTO_TCP)
 		tcp->check = csum_apply(tcp->check, value->l4_delta);
 	else if (udp->check)
-		/* not 0 before: nor is it now, or all of it is */
-		udp->check = csum_apply(udp->check, value->l4_delta) ?: 0xffff;
+		udp->check = csum_apply_udp(udp->check, value->l4_delta);
 }
 
 /* Apart, so that the reason is no business of a packet that is forwarded. */
 static __noinline int leave(enum flowmap_reason reason)
 {
 	struct flowmap_stats *stats;
-	__u32 zero = 0;
 
-	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
+	stats = bpf_map_lookup_elem(&flowmap_stats, &stats_key);
 	if (stats && reason < FLOWMAP_REASON_MAX)
 		stats->count[reason]++;
 
@@ -126,9 +134,8 @@ static __noinline int leave(enum flowmap_reason reason)
 static __always_inline int send(const struct nf_flowmap_value *value)
 {
 	struct flowmap_stats *stats;
-	__u32 zero = 0;
 
-	stats = bpf_map_lookup_elem(&flowmap_stats, &zero);
+	stats = bpf_map_lookup_elem(&flowmap_stats, &stats_key);
 	if (stats)
 		stats->count[FLOWMAP_FORWARDED]++;
 
@@ -195,7 +202,8 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 	const struct tcphdr *tcp = l4;
 	__u32 len;
 
-	barrier_var(linear);	/* the verifier subtracts 64 bits */
+	if (door == DOOR_MAP)
+		barrier_var(linear);	/* the verifier subtracts 64 bits */
 	copy8(key->encap, encap);
 	len = bpf_xdp_get_buff_len(ctx);
 	write_head(key, ctx->ingress_ifindex, family, proto);
@@ -204,6 +212,7 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 		key->flags = NF_FLOWMAP_KEY_FRAGS;
 	}
 	if (proto == IPPROTO_TCP && (tcp_flag_word(tcp) & TCP_ENDS_OR_BEGINS)) {
+		barrier();	/* as below */
 		if ((tcp_flag_word(tcp) & TCP_MEANINGS) == TCP_FLAG_SYN) {
 			leave(FLOWMAP_TCP_BEGIN);
 			return NULL;
@@ -226,11 +235,20 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 		return NULL;
 	}
 	if (key->len > value->mtu) {
+		barrier();	/* or each frame computes the reason */
 		leave(FLOWMAP_MTU);
 		return NULL;
 	}
 
 	return value;
+}
+
+static __always_inline void write_eth(void *data,
+				      const struct nf_flowmap_value *value)
+{
+	copy8(data, value->eth);
+	copy4(data + 8, value->eth + 8);
+	copy2(data + 12, value->eth + 12);
 }
 
 /*
@@ -242,18 +260,18 @@ static __always_inline void write_encap(void *data, __u32 l2_len, __u32 len,
 {
 	void *last = data + 14;
 
-	copy4(last, value->l2 + 14);
+	copy4(last, value->l2_encap);
 	if (l2_len > 18) {
 		last = data + 18;
-		copy4(last, value->l2 + 18);
+		copy4(last, value->l2_encap + 4);
 	}
 	if (l2_len > 22) {
 		last = data + 22;
-		copy4(last, value->l2 + 22);
+		copy4(last, value->l2_encap + 8);
 	}
 	if (l2_len > 26) {
 		last = data + 26;
-		copy4(last, value->l2 + 26);
+		copy4(last, value->l2_encap + 12);
 	}
 
 	if (value->flags & NF_FLOWMAP_F_PPPOE)
@@ -262,47 +280,65 @@ static __always_inline void write_encap(void *data, __u32 l2_len, __u32 len,
 
 /*
  * Put the link-layer header of @value in the place of the one that came, which
- * reached to @ip.  Nothing is written unless all of it can be.
+ * was @offset bytes long.  Nothing is written unless all of it can be.
  * Return: where IP is now, with @size bytes behind it; NULL where there is no
  * room.
  */
-static __always_inline void *write_l2(struct xdp_md *ctx, void *ip,
-				      __u32 offset, __u32 size,
+static __always_inline void *write_l2(struct xdp_md *ctx, __u32 offset,
+				      __u32 size,
 				      const struct nf_flowmap_key *key,
 				      const struct nf_flowmap_value *value)
 {
 	__u32 l2_len = value->l2_len;
-	void *data = ip - offset, *end;
+	void *data, *end, *ip;
 
-	if (l2_len == ETH_HLEN) {
-		if (offset != ETH_HLEN) {
-			if (bpf_xdp_adjust_head(ctx, offset - ETH_HLEN))
-				return NULL;
-			data = (void *)(long)ctx->data;
-			end = (void *)(long)ctx->data_end;
-			ip = data + ETH_HLEN;
-			if (ip + size > end)
-				return NULL;
-		}
-	} else {
-		if (l2_len < ETH_HLEN || l2_len > L2_LEN_MAX ||
-		    (l2_len != offset &&
-		     bpf_xdp_adjust_head(ctx, (int)offset - (int)l2_len)))
-			return NULL;
+	if (l2_len < ETH_HLEN || l2_len > L2_LEN_MAX ||
+	    (l2_len != offset &&
+	     bpf_xdp_adjust_head(ctx, (int)offset - (int)l2_len)))
+		return NULL;
 
-		data = (void *)(long)ctx->data;
-		end = (void *)(long)ctx->data_end;
-		ip = data + l2_len;
-		if (data + L2_LEN_MAX > end || ip + size > end)
-			return NULL;
-		write_encap(data, l2_len, key->len, value);
-	}
-
-	copy8(data, value->l2);
-	copy4(data + 8, value->l2 + 8);
-	copy2(data + 12, value->l2 + 12);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	ip = data + l2_len;
+	if (data + L2_LEN_MAX > end || ip + size > end)
+		return NULL;
+	write_eth(data, value);
+	write_encap(data, l2_len, key->len, value);
 
 	return ip;
+}
+
+/*
+ * The same for a frame that leaves with Ethernet alone before IP, as most do: apart,
+ * so that the compiler knows where its headers are.  IP stood at @ip.
+ */
+static __always_inline void *write_eth_alone(struct xdp_md *ctx, void *ip,
+					     __u32 offset, __u32 size,
+					     const struct nf_flowmap_value *value)
+{
+	if (offset != ETH_HLEN) {
+		if (bpf_xdp_adjust_head(ctx, offset - ETH_HLEN))
+			return NULL;
+		ip = (void *)(long)ctx->data + ETH_HLEN;
+		if (ip + size > (void *)(long)ctx->data_end)
+			return NULL;
+	}
+	write_eth(ip - ETH_HLEN, value);
+
+	return ip;
+}
+
+static __always_inline int send_ipv4(struct iphdr *ip, __u8 proto,
+				     const struct nf_flowmap_value *value)
+{
+	ip->ttl--;
+	ip->check = csum_apply(ip->check, value->l3_delta);
+	if (value->l4_delta) {
+		copy8(&ip->saddr, &value->addrs.ip4);
+		nat_l4(ip + 1, proto, value);
+	}
+
+	return send(value);
 }
 
 static __always_inline int
@@ -325,18 +361,17 @@ forward_ipv4(struct xdp_md *ctx, enum door door,
 	if (!value)
 		return XDP_PASS;
 
-	ip = write_l2(ctx, ip, offset, size, &key, value);
-	if (!ip)
-		return leave(FLOWMAP_HEADROOM);
-
-	ip->ttl--;
-	ip->check = csum_apply(ip->check, value->l3_delta);
-	if (value->flags & NF_FLOWMAP_F_NAT) {
-		copy8(&ip->saddr, &value->addrs.ip4);
-		nat_l4(ip + 1, proto, value);
+	if (value->l2_len == ETH_HLEN) {
+		ip = write_eth_alone(ctx, ip, offset, size, value);
+		if (ip)
+			return send_ipv4(ip, proto, value);
+	} else {
+		ip = write_l2(ctx, offset, size, &key, value);
+		if (ip)
+			return send_ipv4(ip, proto, value);
 	}
 
-	return send(value);
+	return leave(FLOWMAP_HEADROOM);
 }
 
 static __always_inline void copy_ipv6_addrs(void *to, const void *from)
@@ -345,6 +380,18 @@ static __always_inline void copy_ipv6_addrs(void *to, const void *from)
 	copy8(to + 8, from + 8);
 	copy8(to + 16, from + 16);
 	copy8(to + 24, from + 24);
+}
+
+static __always_inline int send_ipv6(struct ipv6hdr *ip, __u8 proto,
+				     const struct nf_flowmap_value *value)
+{
+	ip->hop_limit--;
+	if (value->l4_delta) {
+		copy_ipv6_addrs(&ip->saddr, &value->addrs.ip6);
+		nat_l4(ip + 1, proto, value);
+	}
+
+	return send(value);
 }
 
 static __always_inline int
@@ -364,17 +411,34 @@ forward_ipv6(struct xdp_md *ctx, enum door door,
 	if (!value)
 		return XDP_PASS;
 
-	ip = write_l2(ctx, ip, offset, size, &key, value);
-	if (!ip)
-		return leave(FLOWMAP_HEADROOM);
-
-	ip->hop_limit--;
-	if (value->flags & NF_FLOWMAP_F_NAT) {
-		copy_ipv6_addrs(&ip->saddr, &value->addrs.ip6);
-		nat_l4(ip + 1, proto, value);
+	if (value->l2_len == ETH_HLEN) {
+		ip = write_eth_alone(ctx, ip, offset, size, value);
+		if (ip)
+			return send_ipv6(ip, proto, value);
+	} else {
+		ip = write_l2(ctx, offset, size, &key, value);
+		if (ip)
+			return send_ipv6(ip, proto, value);
 	}
 
-	return send(value);
+	return leave(FLOWMAP_HEADROOM);
+}
+
+/* Without options, and no fragment: one comparison for both. */
+static __always_inline bool is_whole(const struct iphdr *ip)
+{
+	const struct iphdr mask = {
+		.ihl = 0xf,
+		.frag_off = bpf_htons(IP_OFFSET_AND_MF),
+	};
+	const struct iphdr whole = { .ihl = 5 };
+	__u64 head, head_mask, head_whole;
+
+	copy8(&head, ip);
+	copy8(&head_mask, &mask);
+	copy8(&head_whole, &whole);
+
+	return (head & head_mask) == head_whole;
 }
 
 /* The verifier follows TCP and UDP apart, each with its own length. */
@@ -385,10 +449,10 @@ do_ipv4(struct xdp_md *ctx, enum door door,
 {
 	if (is_short(ip, sizeof(*ip), end, offset))
 		return leave(FLOWMAP_TRUNCATED);
-	if (ip->ihl != 5)
-		return leave(FLOWMAP_OPTIONS);
-	if (ip->frag_off & bpf_htons(IP_OFFSET_AND_MF))
-		return leave(FLOWMAP_FRAGMENT);
+	if (!is_whole(ip)) {
+		barrier();	/* or each frame keeps what is read here */
+		return leave(ip->ihl != 5 ? FLOWMAP_OPTIONS : FLOWMAP_FRAGMENT);
+	}
 	if (ip->protocol == IPPROTO_UDP)
 		return forward_ipv4(ctx, door, encap, ip, offset, end, IPPROTO_UDP);
 	if (ip->protocol == IPPROTO_TCP)

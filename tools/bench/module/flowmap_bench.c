@@ -161,7 +161,7 @@ static void flowtable_delete(u32 i)
 
 static void value_read(const struct nf_flowmap_value *value)
 {
-	sink += value->flags + value->mtu + value->l2[0] + value->l4_delta +
+	sink += value->flags + value->mtu + value->eth[0] + value->l4_delta +
 		(__force u32)value->addrs.ip4.saddr +
 		(__force u32)value->addrs.ip4.daddr +
 		(__force u16)value->sport + (__force u16)value->dport;

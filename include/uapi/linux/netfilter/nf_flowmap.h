@@ -21,11 +21,11 @@
 #define NF_FLOWMAP_ENCAP_MAX	2
 
 /*
- * Room for the longest link-layer header: Ethernet, two tags, and a PPPoE
+ * Room for the most that may leave between Ethernet and IP: two tags, and a PPPoE
  * session with the protocol of PPP.  The length in the latter, two bytes before
  * the last two, depends on the packet: it is the key's @len and 2.
  */
-#define NF_FLOWMAP_L2_MAX	32
+#define NF_FLOWMAP_L2_ENCAP_MAX	16
 
 /**
  * struct nf_flowmap_encap - one tag of a received frame
@@ -105,7 +105,7 @@ struct nf_flowmap_key {
 #define NF_FLOWMAP_F_NAT	(1U << 0) /* write addrs, sport and dport */
 #define NF_FLOWMAP_F_REPLY	(1U << 1) /* reply direction of the connection */
 #define NF_FLOWMAP_F_COUNTER	(1U << 2) /* counted by conntrack too */
-#define NF_FLOWMAP_F_PPPOE	(1U << 3) /* l2 ends in PPPoE: write its length */
+#define NF_FLOWMAP_F_PPPOE	(1U << 3) /* l2_encap has PPPoE: write its length */
 
 /**
  * struct nf_flowmap_value - what to do to a packet of this flow and direction
@@ -113,7 +113,8 @@ struct nf_flowmap_key {
  * @mtu: longest packet to forward, compared with the key's @len; what is
  *	longer belongs to the stack, and 0 that the flow ended after the lookup
  * @flags: NF_FLOWMAP_F_*
- * @l2_len: bytes of @l2 that are used
+ * @l2_len: bytes before IP of the frame that leaves: the 14 of @eth, and those of
+ *	@l2_encap that are used
  * @sport: source port that leaves, network byte order
  * @dport: destination port that leaves, network byte order
  * @l3_delta: to add, in ones' complement, to the complement of the IPv4 header
@@ -127,9 +128,11 @@ struct nf_flowmap_key {
  * @packets: forwarded through this direction so far; a few may be missing after
  *	a route changed.  Conntrack's own counters miss none.
  * @bytes: likewise, the sum of the keys' @len
- * @l2: link-layer header of the frame that leaves, in place of the one that
- *	came (which the key described)
+ * @eth: Ethernet header of the frame that leaves, in place of all that came
+ *	before IP (which the key described)
+ * @reserved: 0
  * @addrs: addresses that leave
+ * @l2_encap: what follows @eth where @l2_len is more than 14
  *
  * The caller decrements the TTL or hop limit, which must have been above 1.
  */
@@ -144,8 +147,10 @@ struct nf_flowmap_value {
 	__u16			l4_delta;
 	__u64			packets;
 	__u64			bytes;
-	__u8			l2[NF_FLOWMAP_L2_MAX];
+	__u8			eth[14];
+	__u16			reserved;
 	union nf_flowmap_addrs	addrs;
+	__u8			l2_encap[NF_FLOWMAP_L2_ENCAP_MAX];
 } __attribute__((aligned(8)));
 
 #ifndef __KERNEL__
@@ -160,7 +165,8 @@ _Static_assert(offsetof(struct nf_flowmap_key, addrs) == 24, "key addresses");
 _Static_assert(sizeof(struct nf_flowmap_value) == 96, "value size");
 _Static_assert(offsetof(struct nf_flowmap_value, sport) == 8, "value ports");
 _Static_assert(offsetof(struct nf_flowmap_value, packets) == 16, "value counters");
-_Static_assert(offsetof(struct nf_flowmap_value, l2) == 32, "value l2");
-_Static_assert(offsetof(struct nf_flowmap_value, addrs) == 64, "value addresses");
+_Static_assert(offsetof(struct nf_flowmap_value, eth) == 32, "value eth");
+_Static_assert(offsetof(struct nf_flowmap_value, addrs) == 48, "value addresses");
+_Static_assert(offsetof(struct nf_flowmap_value, l2_encap) == 80, "value encap");
 
 #endif /* _UAPI_NF_FLOWMAP_H */
