@@ -6,23 +6,26 @@
  * The flowtable is the only authority.  On a lookup that finds no entry, or
  * one that is no longer sure, the flowtables bound to the receiving device are
  * asked ("pull"), as their own hook would ask them, and the entry is built
- * from the answer.  What was sure stays so for the rest of the jiffy; then it
- * is checked again, so that whatever ends or changes a flow in the kernel ends
- * or changes it here within one jiffy, or two while another CPU is checking:
+ * from the answer.  Each packet looks whether that still holds, so that whatever
+ * ends or changes a flow in the kernel ends or changes it here:
  *
- *   snoop_port	receiving device	its flowtables and what runs before
- *   snoop_hop	way out			route, neighbour, device, its hooks
  *   snoop_entry	the flow itself		its conntrack entry
+ *   snoop_hop	the way through		route, neighbour, device, its hooks
+ *   snoop_port	where that begins	the receiving device's flowtables and
+ *					what runs before
  *
- * Ports and hops are shared by many entries and are checked once for all.
+ * The first at once; hops and ports, which many entries share, are checked once in
+ * a jiffy, so that a change there is noticed within one, or two while another CPU
+ * is checking.
  *
- * References: an entry holds its conntrack entry, its port and its hop; a hop
- * holds its dst.  Nothing holds a device or a netns: they are looked up again
+ * References: an entry holds its conntrack entry and its hop; a hop holds its port
+ * and its dst.  Nothing holds a device or a netns: they are looked up again
  * with each check, and the entries of a netns go when it ends.
  *
  * Locks: snoop_region.lock orders the writers of a part of the hash table;
  * snoop_share_lock those of the lists of ports and hops.  Neither is taken
- * while the other is held.  Readers use RCU.
+ * while the other is held.  A port and a hop have a lock each, which is only ever
+ * tried: the port's by who holds the hop's, too.  Readers use RCU.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -87,12 +90,13 @@ void snoop_entry_free(struct snoop_entry *entry)
 
 	nf_ct_put(entry->ct);
 	snoop_hop_put(entry->hop);
-	snoop_port_put(entry->port);
-	/* what KASAN would do with it, but for what a sweep may read */
+	/* what KASAN would do with it, but for the mark that a sweep may read */
 	if (IS_ENABLED(CONFIG_KASAN)) {
+		entry->witness = NULL;
+		entry->hop = NULL;
+		entry->counter = NULL;
 		entry->ct = NULL;
-		memset(&entry->value, POISON_FREE, sizeof(*entry) -
-		       offsetof(struct snoop_entry, value));
+		memset(&entry->value, POISON_FREE, sizeof(entry->value));
 	}
 	atomic_dec(&snoop_region(slot)->taken);
 	clear_bit_unlock(slot, snoop_table.taken);

@@ -180,7 +180,7 @@ struct net_device *snoop_bridge_below(struct net_device *dev,
 	port = ctx.dev;
 	if (!snoop_br_port_sends(dev, port))
 		return NULL;
-	if (snoop_br_hooks(way->id.net) && !snoop_dev_is_allowed(dev))
+	if (snoop_br_hooks(way->id.port->net) && !snoop_dev_is_allowed(dev))
 		way->block |= NF_SNOOP_OUT_CHAIN;
 
 	switch (path.bridge.vlan_mode) {

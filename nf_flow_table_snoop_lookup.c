@@ -17,17 +17,18 @@
 /*
  * Does a flowtable still have the flow that the entry was built from?  One
  * that was torn down and offloaded again went through conntrack in between,
- * which moved the timeout, unless that is fixed.  A flow that was pushed is
- * taken back before its teardown returns.
+ * which moved the timeout, unless that is fixed.  Nor must the flow end before a
+ * sweep can tell it of this packet.
  */
-static __always_inline bool snoop_ct_is_sure(const struct snoop_entry *entry)
+static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry,
+						u32 now)
 {
 	const u32 bits = IPS_OFFLOAD | IPS_DYING | IPS_FIXED_TIMEOUT;
-	const struct nf_conn *ct = entry->ct;
+	const struct nf_conn *witness = entry->witness;
 
-	return entry->pushed ||
-	       ((READ_ONCE(ct->status) & bits) == IPS_OFFLOAD &&
-		READ_ONCE(ct->timeout) == READ_ONCE(entry->ct_timeout));
+	return (READ_ONCE(witness->status) & bits) == IPS_OFFLOAD &&
+	       READ_ONCE(witness->timeout) == READ_ONCE(entry->ct_timeout) &&
+	       (s32)(READ_ONCE(entry->expires) - now) >= 2 * HZ;
 }
 
 /*
@@ -39,67 +40,21 @@ static __always_inline bool snoop_ct_is_sure(const struct snoop_entry *entry)
  */
 static bool snoop_entry_has_ended(const struct snoop_entry *entry)
 {
-	return !entry->pushed && !READ_ONCE(entry->value.mtu) &&
-	       !(READ_ONCE(entry->ct->status) & (IPS_OFFLOAD | IPS_DYING));
+	return !READ_ONCE(entry->value.mtu) &&
+	       !(READ_ONCE(entry->witness->status) & (IPS_OFFLOAD | IPS_DYING));
 }
 
 /*
- * Not when its flow was torn down here, see snoop_flow_end(), or could end before
- * a sweep can tell it of this packet.
- */
-static __always_inline bool snoop_entry_is_sure(const struct snoop_entry *entry,
-						u32 block, u32 now)
-{
-	return !(block & NF_SNOOP_GONE) &&
-	       READ_ONCE(entry->value.mtu) &&
-	       (s32)(READ_ONCE(entry->expires) - now) >= 2 * HZ &&
-	       snoop_ct_is_sure(entry);
-}
-
-/*
- * Is the entry good for the rest of this jiffy?
+ * Is the entry good for this packet, or does somebody have to be asked?  Not when
+ * its flow was torn down here, see snoop_flow_end().
  *
  * Context: BH disabled, RCU read lock.
  */
-static bool snoop_entry_check(struct snoop_entry *entry, u32 now)
+static bool snoop_entry_check(const struct snoop_entry *entry, u32 now)
 {
-	u32 block;
-
-	if (!snoop_port_check(entry->port, now) ||
-	    !snoop_hop_check(entry->hop, now))
-		return false;
-
-	block = snoop_entry_block(entry);
-	if (!snoop_entry_is_sure(entry, block, now))
-		return false;
-
-	snoop_entry_is_checked(entry, block, now);
-	return true;
-}
-
-/*
- * The same for one of many entries, whose port and hop another's packet has
- * checked in this jiffy: takes no lock.
- */
-static __always_inline bool
-snoop_entry_check_quickly(struct snoop_entry *entry, u32 now, u32 *block)
-{
-	const struct snoop_port *port = entry->port;
-	const struct snoop_hop *hop = entry->hop;
-
-	/* pairs with the release in snoop_port_check() */
-	if (smp_load_acquire(&port->checked) != now)
-		return false;
-	/* pairs with the release in snoop_hop_check() */
-	if (smp_load_acquire(&hop->checked) != now)
-		return false;
-
-	*block = READ_ONCE(port->block) | READ_ONCE(hop->block);
-	if (!snoop_entry_is_sure(entry, *block, now))
-		return false;
-
-	snoop_entry_is_checked(entry, *block, now);
-	return true;
+	return snoop_hop_check(entry->hop, now) &&
+	       !(READ_ONCE(entry->hop->block) & NF_SNOOP_GONE) &&
+	       READ_ONCE(entry->value.mtu) && snoop_entry_is_sure(entry, now);
 }
 
 /* --- lookup -------------------------------------------------------------- */
@@ -107,36 +62,30 @@ snoop_entry_check_quickly(struct snoop_entry *entry, u32 now, u32 *block)
 static __always_inline void snoop_count_packet(struct snoop_entry *entry,
 					       u32 len, u32 block, u32 now)
 {
-	struct nf_conn_counter *counter = entry->counter;
+	struct nf_conn_counter *counter;
 
 	static_assert(sizeof(atomic64_t) == sizeof(entry->value.packets));
 
-	WRITE_ONCE(entry->used, now);
+	if (READ_ONCE(entry->used) != now)
+		WRITE_ONCE(entry->used, now);
 	atomic64_inc((atomic64_t *)&entry->value.packets);
 	atomic64_add(len, (atomic64_t *)&entry->value.bytes);
 
-	if (counter) {
+	if (entry->value.flags & NF_FLOWMAP_F_COUNTER) {
+		counter = entry->counter;
 		atomic64_inc(&counter->packets);
 		atomic64_add(len, &counter->bytes);
 	}
 	if (unlikely(block & SNOOP_UPPERS))
-		snoop_uppers_count(&entry->port->passage, &entry->hop->passage,
-				   len);
+		snoop_uppers_count(&entry->hop->id.port->passage,
+				   &entry->hop->passage, len);
 }
 
-/* @block: the entry's; 0 where it is known to be without SNOOP_UPPERS */
-static __always_inline const struct nf_flowmap_value *
-snoop_entry_use(struct snoop_entry *entry, const struct nf_flowmap_key *key,
-		u32 block, u32 now)
+/* What is longer than the mtu is only looked for. */
+static __always_inline bool snoop_entry_takes(const struct snoop_entry *entry,
+					      u32 len)
 {
-	u32 len = key->len, mtu = READ_ONCE(entry->value.mtu);
-
-	if (len - 1 < mtu)
-		snoop_count_packet(entry, len, block, now);
-	else if (!mtu)
-		return NULL;
-
-	return &entry->value;
+	return len - 1 < READ_ONCE(entry->value.mtu);
 }
 
 /*
@@ -147,8 +96,8 @@ static noinline const struct nf_flowmap_value *
 snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		    struct snoop_entry *entry, u32 now)
 {
+	u32 block, len = key->len;
 	unsigned long stack;
-	u32 block;
 
 	/* BH cannot be enabled again below: somebody's locks are held. */
 	if (irqs_disabled())
@@ -156,10 +105,7 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 
 	local_bh_disable();
 	rcu_read_lock();
-	if (!entry ||
-	    /* pairs with the release in snoop_entry_is_checked() */
-	    (smp_load_acquire(&entry->checked) != now &&
-	     !snoop_entry_check(entry, now)))
+	if (!entry || !snoop_entry_check(entry, now))
 		entry = snoop_pull(net, key, entry, now);
 	rcu_read_unlock();
 	local_bh_enable();
@@ -167,61 +113,44 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	if (!entry)
 		return NULL;
 
-	block = READ_ONCE(entry->block);
+	block = READ_ONCE(entry->hop->block);
 	stack = block & door & ~SNOOP_UPPERS;
 	if (stack) {
 		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(stack));
 		return NULL;
 	}
+	if (snoop_entry_takes(entry, len))
+		snoop_count_packet(entry, len, block, now);
+	else if (!READ_ONCE(entry->value.mtu))
+		return NULL;
 
-	return snoop_entry_use(entry, key, block, now);
+	return &entry->value;
 }
 
-/* Of entries that are blocked, or pass devices that count. */
-static noinline const struct nf_flowmap_value *
-snoop_lookup_marked(struct net *net, const struct nf_flowmap_key *key, u32 door,
-		    struct snoop_entry *entry, u32 now)
-{
-	u32 block = READ_ONCE(entry->block);
-
-	if (unlikely(block & door & ~SNOOP_UPPERS))
-		return snoop_lookup_slowly(net, key, door, entry, now);
-
-	return snoop_entry_use(entry, key, block, now);
-}
-
-/* @entry, whose @block that is, is good for this packet, unless @door is blocked. */
-static __always_inline const struct nf_flowmap_value *
-snoop_lookup_checked(struct net *net, const struct nf_flowmap_key *key,
-		     u32 door, struct snoop_entry *entry, u32 block, u32 now)
-{
-	if (unlikely(block & door))
-		return snoop_lookup_marked(net, key, door, entry, now);
-
-	return snoop_entry_use(entry, key, 0, now);
-}
-
-static noinline const struct nf_flowmap_value *
-snoop_lookup_ended(const struct net *net)
-{
-	snoop_count_stat(net, SNOOP_STAT_miss);
-
-	return NULL;
-}
-
-/* The first packet of an entry in a jiffy. */
 static noinline const struct nf_flowmap_value *
 snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		   struct snoop_entry *entry, u32 now)
 {
-	u32 block;
+	if (!snoop_entry_has_ended(entry))
+		return snoop_lookup_slowly(net, key, door, entry, now);
 
-	if (!snoop_entry_check_quickly(entry, now, &block))
-		return snoop_entry_has_ended(entry) ?
-		       snoop_lookup_ended(net) :
-		       snoop_lookup_slowly(net, key, door, entry, now);
+	snoop_count_stat(net, SNOOP_STAT_miss);
+	return NULL;
+}
 
-	return snoop_lookup_checked(net, key, door, entry, block, now);
+/* Of entries that are blocked, or pass devices that count, or are only looked for. */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_marked(struct net *net, const struct nf_flowmap_key *key, u32 door,
+		    struct snoop_entry *entry, u32 now)
+{
+	u32 block = READ_ONCE(entry->hop->block), len = key->len;
+
+	if (block & door & ~SNOOP_UPPERS || !READ_ONCE(entry->value.mtu))
+		return snoop_lookup_again(net, key, door, entry, now);
+	if (snoop_entry_takes(entry, len))
+		snoop_count_packet(entry, len, block, now);
+
+	return &entry->value;
 }
 
 /*
@@ -231,30 +160,27 @@ snoop_lookup_again(struct net *net, const struct nf_flowmap_key *key, u32 door,
  * if the packet gets there; the entries end in any case, for the other direction
  * can be one that XDP forwards, and the next packet asks anew.
  */
-static noinline const struct nf_flowmap_value *
-snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
+static void snoop_end(struct net *net, const struct nf_flowmap_key *key,
+		      u32 door, u32 now)
 {
-	struct nf_flowmap_key key = *packet;
 	struct snoop_answer answer;
 	struct snoop_entry *entry;
 	struct snoop_port *port;
-	u32 now = jiffies;
 
-	if (irqs_disabled() || !snoop_key_is_valid(&key))
-		return NULL;
+	if (irqs_disabled())
+		return;
 
-	key.flags = 0;
 	local_bh_disable();
 	rcu_read_lock();
-	entry = snoop_entry_find(net, &key, snoop_bucket(net, &key));
+	entry = snoop_entry_find(net, key, snoop_bucket(net, key));
 	if (entry && snoop_entry_has_ended(entry))
 		goto out;
-	port = snoop_ask_port(net, &key, entry, now, &answer);
+	port = snoop_ask_port(net, key, entry, now, &answer);
 	if (!port)
 		goto out;
 
-	if (key.len - 1 < answer.tuple->mtu) {
-		if (!(READ_ONCE(port->block) & door))
+	if (key->len - 1 < answer.tuple->mtu) {
+		if (!(READ_ONCE(port->block) & door & ~SNOOP_UPPERS))
 			flow_offload_teardown(answer.flow);
 		snoop_flow_end(net, answer.flow, snoop_is_full(net));
 	}
@@ -262,20 +188,53 @@ snoop_end(struct net *net, const struct nf_flowmap_key *packet, u32 door)
 out:
 	rcu_read_unlock();
 	local_bh_enable();
+}
 
-	return NULL;
+/*
+ * A packet with flags, which has found no entry for that.  Its key is copied, since
+ * a program may have it in memory that others write.
+ */
+static noinline const struct nf_flowmap_value *
+snoop_lookup_flagged(struct net *net, const struct nf_flowmap_key *packet,
+		     u32 door, u32 now)
+{
+	struct nf_flowmap_key key = *packet;
+	struct snoop_entry *entry;
+	u16 flags = key.flags;
+
+	if (!snoop_key_is_valid(&key))
+		return NULL;
+
+	key.flags = 0;
+	if (flags & NF_FLOWMAP_KEY_END) {
+		snoop_end(net, &key, door, now);
+		return NULL;
+	}
+
+	entry = snoop_entry_find(net, &key, snoop_bucket(net, &key));
+
+	return snoop_lookup_slowly(net, &key, door | NF_SNOOP_OUT_FRAGS, entry,
+				   now);
 }
 
 static __always_inline const struct nf_flowmap_value *
 snoop_lookup_found(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		   struct snoop_entry *entry, u32 now)
 {
-	/* pairs with the release in snoop_entry_is_checked() */
-	if (unlikely(smp_load_acquire(&entry->checked) != now))
-		return snoop_lookup_again(net, key, door, entry, now);
+	const struct snoop_hop *hop = entry->hop;
+	u32 len = key->len;
 
-	return snoop_lookup_checked(net, key, door, entry,
-				    READ_ONCE(entry->block), now);
+	/* pairs with the release in snoop_hop_check() */
+	if (unlikely(smp_load_acquire(&hop->checked) != now ||
+		     !snoop_entry_is_sure(entry, now)))
+		return snoop_lookup_again(net, key, door, entry, now);
+	if (unlikely(READ_ONCE(hop->block) & door ||
+		     !snoop_entry_takes(entry, len)))
+		return snoop_lookup_marked(net, key, door, entry, now);
+
+	snoop_count_packet(entry, len, 0, now);
+
+	return &entry->value;
 }
 
 /* Where the bucket's own slot has not got the entry: it can be behind @entry. */
@@ -283,6 +242,9 @@ static noinline const struct nf_flowmap_value *
 snoop_lookup_behind(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		    struct snoop_entry *entry, u32 now, u8 l3proto)
 {
+	if (unlikely(key->flags))
+		return snoop_lookup_flagged(net, key, door, now);
+
 	while (entry && !snoop_entry_matches(entry, net, key, l3proto))
 		entry = snoop_entry_at(&entry->next);
 	if (!entry)
@@ -299,11 +261,6 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	struct snoop_slot *slot;
 	u32 now = jiffies;
 
-	if (unlikely(key->flags)) {
-		if (key->flags != NF_FLOWMAP_KEY_FRAGS)
-			return snoop_end(net, key, door);
-		door |= NF_SNOOP_OUT_FRAGS;
-	}
 	door |= SNOOP_UPPERS; /* one test for both */
 
 	/*
@@ -335,9 +292,10 @@ snoop_lookup_ipv6(struct net *net, const struct nf_flowmap_key *key, u32 door)
  * @key: the packet; see struct nf_flowmap_key, also for what @key->len says
  * @door: NF_SNOOP_DOOR_*, the way the packet would take
  *
- * Answers as the software flowtable of the receiving device would, at most two
- * jiffies late.  A packet that is about to be forwarded is counted and keeps its
- * flow alive.
+ * Answers as the software flowtable of the receiving device would.  That a flow has
+ * ended is known at once; what has become of devices, flowtables and the way out at
+ * most two jiffies late.  A packet that is about to be forwarded is counted and keeps
+ * its flow alive.
  *
  * Context: RCU read lock or BH disabled, as BPF programs run, which is also what
  * keeps the value.  Does not sleep; allocates atomically what a device or a

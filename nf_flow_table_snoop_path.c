@@ -3,10 +3,10 @@
  * Where packets of a flow come from and where they go: what the kernel says
  * about both, and whether it still holds.
  *
- * A port is a receiving device, a hop a way out.  Entries share them, so that
- * each is checked once in a jiffy however many flows use it.  Neither holds a
- * device: it is looked up again with each check, and those at which packets are
- * counted are forgotten before they are freed.
+ * A port is a receiving device, a hop a way from there to one that sends.  Entries
+ * share hops, and hops share ports, so that each is checked once in a jiffy however
+ * many flows use it.  Neither holds a device: it is looked up again with each check,
+ * and those at which packets are counted are forgotten before they are freed.
  */
 #include <linux/etherdevice.h>
 #include <linux/hash.h>
@@ -413,7 +413,7 @@ static bool snoop_descend(struct net_device *dev, struct snoop_way *way)
 	while (snoop_is_upper(dev)) {
 		way->block |= snoop_upper_block(dev);
 		dev = snoop_below(dev, way);
-		if (!dev || !net_eq(dev_net(dev), way->id.net))
+		if (!dev || !net_eq(dev_net(dev), way->id.port->net))
 			return false;
 	}
 	if (dev->type != ARPHRD_ETHER)
@@ -445,7 +445,7 @@ static int snoop_resolve(struct snoop_way *way)
 	way->uppers = 0;
 	way->block = 0;
 
-	dev = dev_get_by_index_rcu(id->net, id->ifindex);
+	dev = dev_get_by_index_rcu(id->port->net, id->ifindex);
 	if (id->dst && (!dst_check(id->dst, id->cookie) ||
 			READ_ONCE(id->dst->dev) != dev))
 		return SNOOP_STAT_stale;
@@ -486,23 +486,36 @@ static u32 snoop_hop_scan(struct snoop_hop *hop)
 	return way.uppers ? way.block | SNOOP_UPPERS : way.block;
 }
 
-/* As snoop_port_check(). */
+/*
+ * As snoop_port_check(), for the hop and its port.  Where that was scanned in the
+ * jiffy before, the hop is no newer.
+ */
 bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 {
 	/* pairs with the release below */
-	u32 checked = smp_load_acquire(&hop->checked), gone;
+	u32 checked = smp_load_acquire(&hop->checked), block;
+	struct snoop_port *port = hop->id.port;
+	bool done;
 
 	if (checked == now)
 		return true;
 	if (!spin_trylock(&hop->lock))
 		return now - checked <= 1;
 
-	gone = hop->block & NF_SNOOP_GONE;
-	WRITE_ONCE(hop->block, gone ?: snoop_hop_scan(hop));
-	smp_store_release(&hop->checked, now); /* pairs with the acquire above */
+	done = snoop_port_check(port, now);
+	if (done) {
+		/* pairs with the release in snoop_port_check() */
+		checked = smp_load_acquire(&port->checked);
+		block = hop->block & NF_SNOOP_GONE;
+		if (!block)
+			block = READ_ONCE(port->block) | snoop_hop_scan(hop);
+		WRITE_ONCE(hop->block, block);
+		/* pairs with the acquire above and that of lookups */
+		smp_store_release(&hop->checked, checked);
+	}
 	spin_unlock(&hop->lock);
 
-	return true;
+	return done;
 }
 
 static u64 snoop_hop_hash(const struct snoop_hop_id *id)
@@ -559,6 +572,7 @@ void snoop_hop_put(struct snoop_hop *hop)
 	hash_del_rcu(&hop->node);
 	spin_unlock(&snoop_share_lock);
 	dst_release(hop->id.dst);
+	snoop_port_put(hop->id.port);
 	kfree_rcu(hop, rcu);
 }
 
@@ -566,8 +580,8 @@ void snoop_hop_put(struct snoop_hop *hop)
  * A fresh hop keeps packets on the stack until it has been scanned.
  *
  * Context: BH disabled, RCU read lock.
- * Return: the way out with a reference for the caller; NULL without memory or
- * where the dst is going away.
+ * Return: the hop with a reference for the caller; NULL without memory or where
+ * the dst is going away.
  */
 static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u64 hash)
 {
@@ -581,7 +595,9 @@ static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u64 hash)
 		return NULL;
 	}
 
+	fresh->net = way->id.port->net;
 	fresh->id = way->id;
+	refcount_inc(&fresh->id.port->refs);
 	fresh->frame = way->frame;
 	fresh->block = NF_SNOOP_OUT_DOWN;
 	fresh->checked = (u32)jiffies - 2;
@@ -598,12 +614,13 @@ static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u64 hash)
 		return fresh;
 
 	dst_release(fresh->id.dst);
+	snoop_port_put(fresh->id.port);
 	kfree(fresh);
 	return hop;
 }
 
 /*
- * Of the many flows that leave the same way each asks for it, and most find it
+ * Of the many flows that go the same way each asks for it, and most find it
  * checked.  Where it is not, or leads elsewhere now, the way is found anew.
  *
  * Context: BH disabled, RCU read lock.
@@ -739,17 +756,17 @@ bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
  * Where the kernel would send packets of this direction, as
  * nf_flow_offload_ip_hook() and nf_flow_offload_ipv6_hook() do.
  *
- * Context: BH disabled, RCU read lock.
- * Return: 0, with a reference to @hop, checked, for the caller, or the enum
- * snoop_stat that says why XDP cannot send there.
+ * Context: BH disabled, RCU read lock; the caller has a reference to @port.
+ * Return: 0, with a reference to @hop, from @port and checked, for the caller, or
+ * the enum snoop_stat that says why XDP cannot send there.
  */
-int snoop_route(struct net *net, const struct snoop_answer *answer, u32 now,
-		struct snoop_hop **hop)
+int snoop_route(struct snoop_port *port, const struct snoop_answer *answer,
+		u32 now, struct snoop_hop **hop)
 {
 	const struct flow_offload_tuple *tuple = answer->tuple;
 	bool ip4 = tuple->l3proto == AF_INET;
 	struct snoop_hop_id id = {
-		.net = net,
+		.port = port,
 		.proto = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6),
 	};
 

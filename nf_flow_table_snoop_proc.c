@@ -49,9 +49,7 @@ static void snoop_seq_entry(struct seq_file *seq,
 			    const struct snoop_entry *entry)
 {
 	const struct nf_flowmap_value *value = &entry->value;
-	unsigned long block = (READ_ONCE(entry->port->block) |
-			       READ_ONCE(entry->hop->block)) &
-			      NF_SNOOP_DOOR_XDP;
+	unsigned long block = READ_ONCE(entry->hop->block) & NF_SNOOP_DOOR_XDP;
 	struct nf_flowmap_key key;
 	unsigned int i;
 

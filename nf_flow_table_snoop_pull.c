@@ -86,8 +86,6 @@ static void snoop_value_fill(struct nf_flowmap_value *value,
 	       sizeof(value->l2_encap));
 	if (answer->tuple->dir == FLOW_OFFLOAD_DIR_REPLY)
 		value->flags |= NF_FLOWMAP_F_REPLY;
-	if (READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER)
-		value->flags |= NF_FLOWMAP_F_COUNTER;
 
 	snoop_value_nat(value, key, answer);
 }
@@ -97,14 +95,14 @@ static void snoop_value_fill(struct nf_flowmap_value *value,
  * that is confirmed, as all in a flowtable are, stay where they are.
  */
 static struct nf_conn_counter *
-snoop_ct_counter(const struct nf_conn *ct, const struct nf_flowmap_value *value)
+snoop_ct_counter(const struct snoop_answer *answer)
 {
-	struct nf_conn_acct *acct = nf_conn_acct_find(ct);
+	struct nf_conn_acct *acct = nf_conn_acct_find(answer->flow->ct);
 
-	if (!acct || !(value->flags & NF_FLOWMAP_F_COUNTER))
+	if (!acct || !(READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER))
 		return NULL;
 
-	return &acct->counter[!!(value->flags & NF_FLOWMAP_F_REPLY)];
+	return &acct->counter[answer->tuple->dir];
 }
 
 static void snoop_match_fill(struct snoop_entry *entry,
@@ -114,7 +112,6 @@ static void snoop_match_fill(struct snoop_entry *entry,
 	entry->encap = snoop_key_u64(key->encap);
 	entry->ip4 = snoop_key_u64(&key->addrs);
 	entry->ports = *(const u32 *)&key->sport;
-	entry->l3proto = key->l3proto;
 	if (key->l3proto == AF_INET6)
 		memcpy(entry->ip6, &key->addrs, sizeof(entry->ip6));
 }
@@ -130,7 +127,7 @@ bool snoop_entry_key(const struct snoop_entry *entry, struct nf_flowmap_key *key
 	memcpy(key, &entry->head, sizeof(entry->head));
 	memcpy(key->encap, &entry->encap, sizeof(entry->encap));
 	*(u32 *)&key->sport = entry->ports;
-	if (entry->l3proto == AF_INET6)
+	if (key->l3proto == AF_INET6)
 		memcpy(&key->addrs, entry->ip6, sizeof(entry->ip6));
 	else
 		memcpy(&key->addrs, &entry->ip4, sizeof(entry->ip4));
@@ -140,12 +137,18 @@ bool snoop_entry_key(const struct snoop_entry *entry, struct nf_flowmap_key *key
 }
 
 /*
- * Will the teardown of the flow remove its entries?  It knows the devices that
- * have the flowtable, not those below them.
+ * Who says whether the flow is still there?  Its conntrack entry, unless a
+ * teardown removes the flow's entries itself.  That knows the devices that have
+ * the flowtable, not those below them.
  */
-static bool snoop_is_pushed(const struct snoop_answer *answer)
+static const struct nf_conn *snoop_witness(const struct snoop_answer *answer)
 {
-	return compat_is_snooped(answer->flowtable) && !answer->climb;
+	static const struct nf_conn always = { .status = IPS_OFFLOAD };
+
+	if (compat_is_snooped(answer->flowtable) && !answer->climb)
+		return &always;
+
+	return answer->flow->ct;
 }
 
 /* No more than a hint: who builds an entry counts it. */
@@ -159,14 +162,13 @@ bool snoop_is_full(struct net *net)
 
 /*
  * Context: BH disabled, RCU read lock, which keeps @answer.
- * Return: an entry that holds @port too, and has taken over the caller's
- * reference to @hop, which is gone in any case; NULL where there is no room.
+ * Return: an entry that has taken over the caller's reference to @hop, which is
+ * gone in any case; NULL where there is no room.
  */
 static struct snoop_entry *snoop_entry_build(struct net *net,
 					     const struct nf_flowmap_key *key,
 					     const struct snoop_answer *answer,
 					     struct snoop_hop *hop,
-					     struct snoop_port *port,
 					     u32 bucket)
 {
 	struct nf_conn *ct = answer->flow->ct;
@@ -187,16 +189,15 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	if (!entry)
 		goto err_used;
 
-	entry->checked = (u32)jiffies - 2;
 	entry->hop = hop;
 	entry->ct = ct;
-	refcount_inc(&port->refs);
-	entry->port = port;
-	entry->pushed = snoop_is_pushed(answer);
+	entry->witness = snoop_witness(answer);
 	entry->hw = nf_flowtable_hw_offload(answer->flowtable);
 	snoop_match_fill(entry, key);
 	snoop_value_fill(&entry->value, key, answer, &hop->frame);
-	entry->counter = snoop_ct_counter(entry->ct, &entry->value);
+	entry->counter = snoop_ct_counter(answer);
+	if (entry->counter)
+		entry->value.flags |= NF_FLOWMAP_F_COUNTER;
 
 	return entry;
 
@@ -214,16 +215,12 @@ err_hop:
 /* Did the kernel answer what @entry says already? */
 static bool snoop_entry_agrees(const struct snoop_entry *entry,
 			       const struct snoop_answer *answer,
-			       const struct snoop_hop *hop,
-			       const struct snoop_port *port)
+			       const struct snoop_hop *hop)
 {
-	bool counter = READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER;
-
-	return entry->ct == answer->flow->ct && entry->port == port &&
-	       entry->hop == hop &&
-	       entry->pushed == snoop_is_pushed(answer) &&
+	return entry->ct == answer->flow->ct && entry->hop == hop &&
+	       entry->witness == snoop_witness(answer) &&
 	       entry->value.mtu == min(answer->tuple->mtu, hop->frame.room) &&
-	       !!(entry->value.flags & NF_FLOWMAP_F_COUNTER) == counter;
+	       entry->counter == snoop_ct_counter(answer);
 }
 
 /*
@@ -235,7 +232,7 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 				const struct snoop_answer *answer,
 				bool forward)
 {
-	u32 timeout = READ_ONCE(entry->ct->timeout);
+	u32 timeout = READ_ONCE(entry->witness->timeout);
 
 	if (forward)
 		flow_offload_refresh(answer->flowtable, answer->flow, false);
@@ -265,20 +262,19 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 
 	stat = SNOOP_STAT_full;
 	if (old || !snoop_is_full(net))
-		stat = snoop_route(net, answer, now, &hop);
+		stat = snoop_route(port, answer, now, &hop);
 	if (stat) {
 		snoop_count_stat(net, stat);
 		goto none;
 	}
 
-	if (old && snoop_entry_agrees(old, answer, hop, port) &&
+	if (old && snoop_entry_agrees(old, answer, hop) &&
 	    snoop_entry_confirm(old, answer, forward)) {
-		snoop_entry_is_checked(old, snoop_entry_block(old), now);
 		snoop_hop_put(hop);
 		return old;
 	}
 
-	entry = snoop_entry_build(net, key, answer, hop, port, bucket);
+	entry = snoop_entry_build(net, key, answer, hop, bucket);
 	if (!entry)
 		goto none;
 
@@ -291,10 +287,8 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	snoop_entry_insert(entry, key, bucket);
 	/* Whoever tore the flow down since found no entry to remove. */
 	smp_mb(); /* the entry before the mark; a teardown writes, then looks */
-	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags)) {
-		snoop_entry_is_checked(entry, snoop_entry_block(entry), now);
+	if (!test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
 		return entry;
-	}
 	old = entry;
 
 none:
@@ -335,7 +329,7 @@ struct snoop_port *snoop_ask_port(struct net *net,
 				  struct snoop_answer *answer)
 {
 	/* where the packet likely climbs to */
-	u32 climb = entry ? entry->port->climb : 0;
+	u32 climb = entry ? entry->hop->id.port->climb : 0;
 	struct snoop_port *port;
 	int tries;
 
@@ -385,16 +379,12 @@ struct snoop_entry *snoop_pull(struct net *net,
 	struct snoop_answer answer;
 
 	if (snoop_key_is_valid(&key)) {
-		/*
-		 * With flags nothing is found, nor by who was at an entry while
-		 * another took its place.
-		 */
-		if (key.flags || !entry ||
-		    !snoop_entry_matches(entry, net, &key, key.l3proto)) {
-			key.flags = 0;
+		key.flags = 0;
+		/* Another may have taken the place of the one that was found. */
+		if (!entry ||
+		    !snoop_entry_matches(entry, net, &key, key.l3proto))
 			entry = snoop_entry_find(net, &key,
 						 snoop_bucket(net, &key));
-		}
 		port = snoop_ask_port(net, &key, entry, now, &answer);
 	}
 	if (!port) {

@@ -75,7 +75,7 @@ struct snoop_upper {
 	u32			header;
 };
 
-/* In @block of ports, hops and entries: there are upper devices that count. */
+/* In @block of ports and hops: there are upper devices that count. */
 #define SNOOP_UPPERS	BIT(15)
 static_assert(NF_SNOOP_OUT_PPP < SNOOP_UPPERS);
 
@@ -119,7 +119,7 @@ static_assert(sizeof(struct snoop_frame) == 40);
 
 /* What tells one way out from another; compared as memory. */
 struct snoop_hop_id {
-	struct net		*net;
+	struct snoop_port	*port;		/* where its packets come from */
 	struct dst_entry	*dst;		/* NULL: transmit directly */
 	u32			cookie;
 	u32			ifindex;	/* the device that gets the packet */
@@ -142,17 +142,19 @@ struct snoop_way {
 };
 
 /*
- * A way out.  Holds @id.dst.  When @id leads to other frames than @frame, it is
+ * A way through: from a port to a device that sends.  Holds @id.port and @id.dst.
+ * When @id leads to other frames than @frame, or the port is gone, it is
  * NF_SNOOP_GONE, and stays so.
  */
 struct snoop_hop {
 	struct hlist_node	node;
+	struct net		*net;		/* the port's */
+	u32			checked;	/* jiffies, stored last */
+	u32			block;		/* as the port's, which is in it */
 	struct snoop_hop_id	id;
 	struct snoop_frame	frame;
 	refcount_t		refs;
 	spinlock_t		lock;		/* one checker at a time */
-	u32			checked;	/* jiffies */
-	u32			block;		/* as a port's */
 	struct snoop_passage	passage;
 	struct rcu_head		rcu;
 };
@@ -183,10 +185,10 @@ static_assert(SNOOP_CLIMB_MAX <= SNOOP_UPPER_MAX);
  * is in place of its key then, no packet has such a key: neither is a pointer or
  * NULL a device and its protocols, nor a function's address a tag.
  *
- * What came from the key, @value but for its counters, @port, @hop, @ct,
- * @counter, @l3proto, @pushed and @hw do not change once the entry is in the
- * table, until the flow's end is written into @value as an mtu of 0.  The others
- * are written by whoever checks the entry; two that do so at once write the same.
+ * What came from the key, @value but for its counters, @hop, @ct, @witness,
+ * @counter and @hw do not change once the entry is in the table, until
+ * the flow's end is written into @value as an mtu of 0.  The others are written by
+ * packets and sweeps; two that do so at once write the same.
  */
 struct snoop_entry {
 	union {
@@ -197,26 +199,22 @@ struct snoop_entry {
 		struct rcu_head	rcu;		/* of one that has left */
 	};
 	u64			ip4;		/* key: both addresses */
-	struct nf_conn		*ct;
 	u32			ports;		/* key */
-	u32			ct_timeout;
+	u32			ct_timeout;	/* the witness's */
+	const struct nf_conn	*witness;	/* says that the flow is there */
+	struct snoop_hop	*hop;
 	u32			expires;	/* jiffies: the flow, as last seen */
-	u32			checked;	/* jiffies, stored last */
-	u16			block;		/* as a port's */
-	u8			l3proto;
-	bool			pushed;
-	bool			in_table;	/* in the list of its bucket */
-	bool			hw;		/* drivers are offered the flow */
+	u32			used;		/* jiffies: its last packet */
 
 	struct nf_flowmap_value	value;
-	struct snoop_port	*port;
-	struct snoop_hop	*hop;
-	struct nf_conn_counter	*counter;	/* @ct's; NULL: not counted */
-	u32			used;		/* jiffies: its last packet */
-	u32			told;		/* the packet that the flow knows of */
-
-	struct snoop_entry __rcu *next;		/* of the bucket */
 	__be32			ip6[8];		/* key, of IPv6 alone */
+
+	struct nf_conn_counter	*counter;	/* @ct's, of NF_FLOWMAP_F_COUNTER */
+	struct snoop_entry __rcu *next;		/* of the bucket */
+	struct nf_conn		*ct;
+	u32			told;		/* the packet that the flow knows of */
+	bool			in_table;	/* in the list of its bucket */
+	bool			hw;		/* drivers are offered the flow */
 };
 
 /* Of a slot's size. */
@@ -225,8 +223,9 @@ struct snoop_entry {
 /*
  * The table is an array of these: a bucket, and room for an entry, which is one
  * of that bucket if the room was free when it came.  So a lookup need not wait
- * for a pointer to know where it likely goes on.  What a lookup of IPv4 reads of
- * an entry stands in the first three cache lines, also when it checks the entry.
+ * for a pointer to know where it likely goes on.  What a packet of IPv4 needs of an
+ * entry stands in the first two cache lines, of IPv6 in the first three, and only
+ * conntrack's counters and tags that leave are further behind.
  */
 struct snoop_slot {
 	struct snoop_entry __rcu *first;	/* of the bucket */
@@ -236,7 +235,8 @@ struct snoop_slot {
 
 static_assert(sizeof(struct snoop_slot) == 1 << SNOOP_SLOT_BITS);
 static_assert(offsetof(struct snoop_slot, entry.value) == 64);
-static_assert(offsetof(struct snoop_slot, entry.next) == 3 * 64);
+static_assert(offsetof(struct snoop_slot, entry.value.addrs.ip4) == 2 * 64 - 16);
+static_assert(offsetof(struct snoop_slot, entry.counter) == 3 * 64);
 
 /* flow_offload_teardown() clears the offload bit. */
 static inline bool snoop_ct_is_offloaded(const struct nf_conn *ct)
@@ -247,7 +247,7 @@ static inline bool snoop_ct_is_offloaded(const struct nf_conn *ct)
 
 static inline struct net *snoop_entry_net(const struct snoop_entry *entry)
 {
-	return entry->port->net;
+	return entry->hop->net;
 }
 
 /* Is @entry for packets of @net?  One that has ended is for none. */
@@ -255,24 +255,6 @@ static inline bool snoop_entry_is_of(const struct snoop_entry *entry,
 				     const struct net *net)
 {
 	return snoop_entry_net(entry) == net && READ_ONCE(entry->value.mtu);
-}
-
-static inline u32 snoop_entry_block(const struct snoop_entry *entry)
-{
-	return READ_ONCE(entry->port->block) | READ_ONCE(entry->hop->block);
-}
-
-/*
- * The entry is good for the rest of the jiffy.  That of a packet that climbed is
- * good for this packet only: the end of its flow, which removes entries by their
- * keys, does not know it.
- */
-static __always_inline void snoop_entry_is_checked(struct snoop_entry *entry,
-						   u32 block, u32 now)
-{
-	now -= !!entry->port->climb;
-	WRITE_ONCE(entry->block, block);
-	smp_store_release(&entry->checked, now); /* pairs with the lookup's acquire */
 }
 
 /* A part of the table. */
@@ -421,8 +403,7 @@ snoop_entry_matches(const struct snoop_entry *entry, const struct net *net,
 	       entry->encap == snoop_key_u64(key->encap) &&
 	       snoop_entry_net(entry) == net &&
 	       (l3proto == AF_INET ||
-		(entry->l3proto != AF_INET && /* the key may change meanwhile */
-		 !memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6))));
+		!memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6)));
 }
 
 /* Context: RCU read lock. */
@@ -490,8 +471,8 @@ static inline void snoop_push_exit(void)
 /* nf_flow_table_snoop_path.c */
 bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	       struct snoop_answer *answer);
-int snoop_route(struct net *net, const struct snoop_answer *answer, u32 now,
-		struct snoop_hop **hop);
+int snoop_route(struct snoop_port *port, const struct snoop_answer *answer,
+		u32 now, struct snoop_hop **hop);
 struct snoop_port *snoop_port_find(const struct net *net,
 				   const struct nf_flowmap_key *key, u32 climb);
 struct snoop_port *snoop_port_get(struct net *net,

@@ -54,6 +54,16 @@ flow+=(proto=6)
 again "${flow[@]}"
 by_xdp 1 1 "${flow[@]}"
 by_xdp 0 2 "${flow[@]}" -- flags=0x11 -- flags=0x10
+# XDP does so itself: also where the flowtable's hook does not see the packet.
+other=("src=10.1.$ad.9" "dst=10.2.$ad.9" sport=$((1000 + ad)) outer=0x88a8000b proto=6)
+again "${other[@]}"
+r flowmap allow r0
+r nft "table netdev first { chain in { type filter hook ingress device r0 priority -10; tcp flags & fin == fin drop; }; }"
+sleep 0.1
+by_xdp 1 1 "${other[@]}"
+by_xdp 0 1 "${other[@]}" -- flags=0x11 -- flags=0x10
+r nft delete table netdev first
+r flowmap deny r0
 ip -n "$router" link set r0.10 down
 sleep 0.1
 by_xdp 0 0 "${flow[@]}"

@@ -2,7 +2,8 @@
 /*
  * What happens to the routers between two packets. It happens to both, one after
  * the other; then the router with XDP has the time that the design promises, two
- * jiffies, and from then on it has to do what the other one does.
+ * jiffies, and from then on it has to do what the other one does. The end of a flow
+ * gets no time.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -33,7 +34,7 @@ static uint64_t jiffy_clock(void)
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
-void event_wait(void)
+static void event_wait(void)
 {
 	uint64_t last = jiffy_clock(), now;
 	unsigned int count = JIFFIES;
@@ -234,8 +235,6 @@ void event_run(const struct config *config, const struct packet *event,
 		break;
 	}
 
-	/* A flowtable that tells does so at once. */
-	if (!net_snoops(config) || (event->event != EVENT_CONNTRACK &&
-				    event->event != EVENT_FLUSH))
+	if (event->event != EVENT_CONNTRACK && event->event != EVENT_FLUSH)
 		event_wait();
 }

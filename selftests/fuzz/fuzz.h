@@ -355,8 +355,6 @@ void net_init(void);
 bool net_same(const struct config *config, FILE *out);
 /* Its rules, anew. */
 void net_rules(const struct config *config, int router);
-/* Does the kernel tell of the flows of the router with XDP? */
-bool net_snoops(const struct config *config);
 void net_down(int router, int port);
 /* Until the kernel has told of carriers that came or went. */
 void net_settle(void);
@@ -422,8 +420,6 @@ struct condition {
 
 void event_run(const struct config *config, const struct packet *event,
 	       struct condition *now);
-/* As long as the router with XDP may take to follow. */
-void event_wait(void);
 const char *event_name(enum event event);
 
 /* --- XDP (xdp.c) ------------------------------------------------------------ */

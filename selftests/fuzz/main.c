@@ -185,21 +185,6 @@ static void happen(const struct config *config, const struct packet *event,
 	event_run(config, event, now);
 }
 
-/*
- * A packet that went by the stack may have ended its flow, and put in another for
- * the same connection. Of two flows with one tuple, a table that is just being
- * resized finds the one or the other, so the first has to go.
- *
- * Also, a flow whose way has changed ends when a packet, of either direction, finds
- * out in the flowtable and goes by the stack: an event of its own.
- */
-static void heed_stack(const struct config *config)
-{
-	net_collect();
-	if (config->class == CLASS_EVENTS && !net_snoops(config))
-		event_wait();
-}
-
 static void collect_in_time(double *last)
 {
 	if (now() - *last < COLLECT_SECONDS)
@@ -252,8 +237,13 @@ static size_t run(const struct config *config, const struct packet *packets,
 		}
 		by_flowtable = is_by_flowtable(&out);
 		share.by_flowtable += !now.chain && !now.detached && by_flowtable;
+		/*
+		 * It may have ended its flow, and put in another for the same
+		 * connection.  Of two flows with one tuple, a table that is just
+		 * being resized finds the one or the other: the first has to go.
+		 */
 		if (!by_flowtable)
-			heed_stack(config);
+			net_collect();
 	}
 	lost = wire_lost();
 	if (lost)

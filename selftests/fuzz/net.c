@@ -363,7 +363,8 @@ static void new_links(void)
 			plug(router, port);
 }
 
-bool net_snoops(const struct config *config)
+/* Does the kernel tell of the flows of the router with XDP? */
+static bool net_snoops(const struct config *config)
 {
 	return can_snoop && config->snoop;
 }
