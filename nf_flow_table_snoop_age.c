@@ -36,13 +36,23 @@ static void snoop_sweep_slot(struct snoop_entry *entry,
 {
 	struct nf_flowmap_key key;
 
-	local_bh_disable();
-	rcu_read_lock();
 	/* pairs with the release in snoop_entry_insert() */
 	if (smp_load_acquire(&entry->in_table) && is_garbage(entry) &&
 	    snoop_entry_key(entry, &key))
 		snoop_entry_remove(entry, snoop_bucket(snoop_entry_net(entry),
 						       &key));
+}
+
+/* Those of @taken, which are bits, from slot @first on. */
+static void snoop_sweep_slots(unsigned long first, unsigned long taken,
+			      bool (*is_garbage)(struct snoop_entry *entry))
+{
+	unsigned long i;
+
+	local_bh_disable();
+	rcu_read_lock();
+	for_each_set_bit(i, &taken, BITS_PER_LONG)
+		snoop_sweep_slot(&snoop_slot(first + i)->entry, is_garbage);
 	rcu_read_unlock();
 	local_bh_enable();
 	cond_resched();
@@ -56,10 +66,13 @@ static void snoop_sweep_slot(struct snoop_entry *entry,
  */
 void snoop_sweep(bool (*is_garbage)(struct snoop_entry *entry))
 {
-	unsigned long slot;
+	unsigned long i, taken;
 
-	for_each_set_bit(slot, snoop_table.taken, snoop_table_size())
-		snoop_sweep_slot(&snoop_slot(slot)->entry, is_garbage);
+	for (i = 0; i < BITS_TO_LONGS(snoop_table_size()); i++) {
+		taken = READ_ONCE(snoop_table.taken[i]);
+		if (taken)
+			snoop_sweep_slots(i * BITS_PER_LONG, taken, is_garbage);
+	}
 }
 
 /* A flow's timeout that is further away is from before its sysctl was lowered. */

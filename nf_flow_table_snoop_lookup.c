@@ -76,7 +76,7 @@ static __always_inline void snoop_count_packet(struct snoop_entry *entry,
 		atomic64_inc(&counter->packets);
 		atomic64_add(len, &counter->bytes);
 	}
-	if (unlikely(block & SNOOP_UPPERS))
+	if (unlikely(block & NF_SNOOP_UPPERS))
 		snoop_uppers_count(&entry->hop->id.port->passage,
 				   &entry->hop->passage, len);
 }
@@ -114,7 +114,7 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		return NULL;
 
 	block = READ_ONCE(entry->hop->block);
-	stack = block & door & ~SNOOP_UPPERS;
+	stack = block & door & ~NF_SNOOP_UPPERS;
 	if (stack) {
 		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(stack));
 		return NULL;
@@ -145,7 +145,7 @@ snoop_lookup_marked(struct net *net, const struct nf_flowmap_key *key, u32 door,
 {
 	u32 block = READ_ONCE(entry->hop->block), len = key->len;
 
-	if (block & door & ~SNOOP_UPPERS || !READ_ONCE(entry->value.mtu))
+	if (block & door & ~NF_SNOOP_UPPERS || !READ_ONCE(entry->value.mtu))
 		return snoop_lookup_again(net, key, door, entry, now);
 	if (snoop_entry_takes(entry, len))
 		snoop_count_packet(entry, len, block, now);
@@ -180,7 +180,7 @@ static void snoop_end(struct net *net, const struct nf_flowmap_key *key,
 		goto out;
 
 	if (key->len - 1 < answer.tuple->mtu) {
-		if (!(READ_ONCE(port->block) & door & ~SNOOP_UPPERS))
+		if (!(READ_ONCE(port->block) & door & ~NF_SNOOP_UPPERS))
 			flow_offload_teardown(answer.flow);
 		snoop_flow_end(net, answer.flow, snoop_is_full(net));
 	}
@@ -260,8 +260,6 @@ snoop_lookup(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	struct snoop_entry *entry, *own;
 	struct snoop_slot *slot;
 	u32 now = jiffies;
-
-	door |= SNOOP_UPPERS; /* one test for both */
 
 	/*
 	 * Most entries stand in the slot of their bucket.  With the address of

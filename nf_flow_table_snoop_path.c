@@ -152,7 +152,7 @@ static void snoop_port_scan(struct snoop_port *port)
 	}
 	snoop_passage_set(&port->passage, upper, uppers);
 	if (uppers)
-		block |= SNOOP_UPPERS;
+		block |= NF_SNOOP_UPPERS;
 out:
 	if (!port->signature)
 		port->signature = signature;
@@ -483,7 +483,7 @@ static u32 snoop_hop_scan(struct snoop_hop *hop)
 
 	snoop_passage_set(&hop->passage, way.upper, way.uppers);
 
-	return way.uppers ? way.block | SNOOP_UPPERS : way.block;
+	return way.uppers ? way.block | NF_SNOOP_UPPERS : way.block;
 }
 
 /*

@@ -110,10 +110,10 @@ static void snoop_match_fill(struct snoop_entry *entry,
 {
 	entry->head = snoop_key_u64(key);
 	entry->encap = snoop_key_u64(key->encap);
-	entry->ip4 = snoop_key_u64(&key->addrs);
+	entry->addrs = snoop_key_u64(&key->addrs);
 	entry->ports = *(const u32 *)&key->sport;
 	if (key->l3proto == AF_INET6)
-		memcpy(entry->ip6, &key->addrs, sizeof(entry->ip6));
+		memcpy(entry->ip6, (u64 *)&key->addrs + 1, sizeof(entry->ip6));
 }
 
 /*
@@ -127,10 +127,9 @@ bool snoop_entry_key(const struct snoop_entry *entry, struct nf_flowmap_key *key
 	memcpy(key, &entry->head, sizeof(entry->head));
 	memcpy(key->encap, &entry->encap, sizeof(entry->encap));
 	*(u32 *)&key->sport = entry->ports;
+	memcpy(&key->addrs, &entry->addrs, sizeof(entry->addrs));
 	if (key->l3proto == AF_INET6)
-		memcpy(&key->addrs, entry->ip6, sizeof(entry->ip6));
-	else
-		memcpy(&key->addrs, &entry->ip4, sizeof(entry->ip4));
+		memcpy((u64 *)&key->addrs + 1, entry->ip6, sizeof(entry->ip6));
 
 	smp_rmb(); /* its key, then its mark; see snoop_entry_removed() */
 	return READ_ONCE(entry->in_table);

@@ -26,6 +26,9 @@ enum nf_snoop_block {
 	NF_SNOOP_OUT_FRAGS	= BIT(11), /* none of frames in fragments */
 	NF_SNOOP_UPPER		= BIT(12), /* TC or QDISC of an upper device */
 	NF_SNOOP_OUT_PPP	= BIT(13), /* PPP compresses, filters or waits */
+
+	/* not a reason, yet in each door's set: one test for all that is rare */
+	NF_SNOOP_UPPERS		= BIT(15), /* upper devices count the packet */
 };
 
 /*
@@ -37,7 +40,7 @@ enum nf_snoop_block {
 #define NF_SNOOP_DOOR_SKB	(NF_SNOOP_GONE | NF_SNOOP_IN_CHAIN |	\
 				 NF_SNOOP_OUT_DOWN | NF_SNOOP_OUT_NEIGH | \
 				 NF_SNOOP_OUT_CHAIN | NF_SNOOP_UPPER | \
-				 NF_SNOOP_OUT_PPP)
+				 NF_SNOOP_OUT_PPP | NF_SNOOP_UPPERS)
 #define NF_SNOOP_DOOR_XDP	(NF_SNOOP_DOOR_SKB | NF_SNOOP_IN_TC |	\
 				 NF_SNOOP_IN_VLAN | NF_SNOOP_IN_CSUM |	\
 				 NF_SNOOP_OUT_TC | NF_SNOOP_OUT_QDISC |	\

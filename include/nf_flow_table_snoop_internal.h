@@ -75,10 +75,6 @@ struct snoop_upper {
 	u32			header;
 };
 
-/* In @block of ports and hops: there are upper devices that count. */
-#define SNOOP_UPPERS	BIT(15)
-static_assert(NF_SNOOP_OUT_PPP < SNOOP_UPPERS);
-
 /* Upper devices that count packets, up to the first NULL. */
 struct snoop_passage {
 	struct snoop_upper	upper[SNOOP_UPPER_MAX + 1];
@@ -99,7 +95,7 @@ struct snoop_port {
 	refcount_t		refs;
 	spinlock_t		lock;		/* one checker at a time */
 	u32			checked;	/* jiffies, stored last */
-	u32			block;		/* enum nf_snoop_block, SNOOP_UPPERS */
+	u32			block;		/* enum nf_snoop_block */
 	u64			signature;
 	struct snoop_passage	passage;
 	struct rcu_head		rcu;
@@ -117,7 +113,7 @@ struct snoop_frame {
 
 static_assert(sizeof(struct snoop_frame) == 40);
 
-/* What tells one way out from another; compared as memory. */
+/* What tells one hop from another; compared as memory. */
 struct snoop_hop_id {
 	struct snoop_port	*port;		/* where its packets come from */
 	struct dst_entry	*dst;		/* NULL: transmit directly */
@@ -198,7 +194,7 @@ struct snoop_entry {
 		};
 		struct rcu_head	rcu;		/* of one that has left */
 	};
-	u64			ip4;		/* key: both addresses */
+	u64			addrs;		/* key: of IPv6 the first 8 bytes */
 	u32			ports;		/* key */
 	u32			ct_timeout;	/* the witness's */
 	const struct nf_conn	*witness;	/* says that the flow is there */
@@ -207,8 +203,7 @@ struct snoop_entry {
 	u32			used;		/* jiffies: its last packet */
 
 	struct nf_flowmap_value	value;
-	__be32			ip6[8];		/* key, of IPv6 alone */
-
+	__be32			ip6[6];		/* key: the rest of those */
 	struct nf_conn_counter	*counter;	/* @ct's, of NF_FLOWMAP_F_COUNTER */
 	struct snoop_entry __rcu *next;		/* of the bucket */
 	struct nf_conn		*ct;
@@ -224,8 +219,8 @@ struct snoop_entry {
  * The table is an array of these: a bucket, and room for an entry, which is one
  * of that bucket if the room was free when it came.  So a lookup need not wait
  * for a pointer to know where it likely goes on.  What a packet of IPv4 needs of an
- * entry stands in the first two cache lines, of IPv6 in the first three, and only
- * conntrack's counters and tags that leave are further behind.
+ * entry stands in the first two cache lines, of IPv6 in the first three; there also
+ * is what leads to conntrack's counters, and tags that leave.
  */
 struct snoop_slot {
 	struct snoop_entry __rcu *first;	/* of the bucket */
@@ -236,7 +231,7 @@ struct snoop_slot {
 static_assert(sizeof(struct snoop_slot) == 1 << SNOOP_SLOT_BITS);
 static_assert(offsetof(struct snoop_slot, entry.value) == 64);
 static_assert(offsetof(struct snoop_slot, entry.value.addrs.ip4) == 2 * 64 - 16);
-static_assert(offsetof(struct snoop_slot, entry.counter) == 3 * 64);
+static_assert(offsetofend(struct snoop_slot, entry.counter) == 3 * 64);
 
 /* flow_offload_teardown() clears the offload bit. */
 static inline bool snoop_ct_is_offloaded(const struct nf_conn *ct)
@@ -397,13 +392,14 @@ static __always_inline bool
 snoop_entry_matches(const struct snoop_entry *entry, const struct net *net,
 		    const struct nf_flowmap_key *key, u8 l3proto)
 {
-	return entry->ip4 == snoop_key_u64(&key->addrs) &&
+	return entry->addrs == snoop_key_u64(&key->addrs) &&
 	       entry->ports == *(const u32 *)&key->sport &&
 	       entry->head == snoop_key_u64(key) &&
 	       entry->encap == snoop_key_u64(key->encap) &&
 	       snoop_entry_net(entry) == net &&
 	       (l3proto == AF_INET ||
-		!memcmp(entry->ip6, &key->addrs, sizeof(entry->ip6)));
+		!memcmp(entry->ip6, (u64 *)&key->addrs + 1,
+			sizeof(entry->ip6)));
 }
 
 /* Context: RCU read lock. */

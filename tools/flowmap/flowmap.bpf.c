@@ -167,10 +167,12 @@ static __always_inline bool check_headers(const void *ip, __u32 size,
 					  __u8 ttl)
 {
 	if (is_short(ip, size, end, offset)) {
+		barrier();	/* or each frame computes the reason */
 		leave(FLOWMAP_TRUNCATED);
 		return false;
 	}
 	if (ttl <= 1) {
+		barrier();
 		leave(FLOWMAP_TTL);
 		return false;
 	}
@@ -235,7 +237,7 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 		return NULL;
 	}
 	if (key->len > value->mtu) {
-		barrier();	/* or each frame computes the reason */
+		barrier();	/* as in check_headers() */
 		leave(FLOWMAP_MTU);
 		return NULL;
 	}
@@ -594,7 +596,7 @@ static __always_inline int run(struct xdp_md *ctx, enum door door)
 	void *end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
 	struct nf_flowmap_encap encap[NF_FLOWMAP_ENCAP_MAX] = {};
-	__u32 type;
+	__u64 type;
 
 	if (data + ETH_ZLEN > end)
 		goto any;
@@ -603,6 +605,9 @@ static __always_inline int run(struct xdp_md *ctx, enum door door)
 	if (type == bpf_htons(ETH_P_IP))
 		return do_ipv4(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
 	barrier_var(type);	/* or the compiler makes a search of it */
+	if (type == bpf_htons(ETH_P_IPV6))
+		return do_ipv6(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
+	barrier_var(type);
 	if (type == bpf_htons(ETH_P_8021Q)) {
 		const __be16 *tag = data + ETH_HLEN;
 
@@ -616,11 +621,7 @@ static __always_inline int run(struct xdp_md *ctx, enum door door)
 		if (type == bpf_htons(ETH_P_IPV6))
 			return do_ipv6(ctx, door, encap, data + TAGGED_HLEN,
 				       TAGGED_HLEN, end);
-		goto any;
 	}
-	barrier_var(type);
-	if (type == bpf_htons(ETH_P_IPV6))
-		return do_ipv6(ctx, door, encap, data + ETH_HLEN, ETH_HLEN, end);
 any:
 	return door == DOOR_MAP ? run_any_map(ctx) : run_any_kfunc(ctx);
 }
