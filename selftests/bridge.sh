@@ -38,9 +38,9 @@ for n in 0 1; do
 	ip -n "$router" link set r$n.30 up master vb$n
 	ip -n "$router" link set vb$n up
 	ip -n "$router" link add link vb$n name vb$n.40 type vlan id 40
-	r bridge fdb add "$peer" dev r$n master static vlan 1
-	r bridge fdb add "$peer" dev r$n master static vlan 10
-	r bridge fdb add "$peer" dev r$n.30 master static
+	r bridge fdb replace "$peer" dev r$n master static vlan 1
+	r bridge fdb replace "$peer" dev r$n master static vlan 10
+	r bridge fdb replace "$peer" dev r$n.30 master static
 	ppp_session br$n 7 "$peer" br${n}ppp
 	ppp_session br$n.10 8 "$peer" br$n.ppp
 done
@@ -86,7 +86,7 @@ by_xdp 1 1 "${flow[@]}"
 ip -n "$router" link set r2 master br1
 r bridge vlan add dev r2 vid 10
 r bridge fdb del "${mac[s0]}" dev r1 master vlan 10
-r bridge fdb add "${mac[s0]}" dev r2 master static vlan 10
+r bridge fdb replace "${mac[s0]}" dev r2 master static vlan 10
 sleep 0.1
 before=$(forwarded r0)
 capture "$server" s1 "$tmp/moved"

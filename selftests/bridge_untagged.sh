@@ -22,9 +22,9 @@ for n in 0 1; do
 	ip -n "$router" link set br$n up
 	for vid in 10 12; do
 		ip -n "$router" link add link br$n name br$n.$vid type vlan id $vid proto 802.1ad
-		r bridge fdb add "$peer" dev r$n master static vlan $vid
+		r bridge fdb replace "$peer" dev r$n master static vlan $vid
 	done
-	r bridge fdb add "$peer" dev r$n master static vlan 1
+	r bridge fdb replace "$peer" dev r$n master static vlan 1
 done
 kind $bridge br0 br1 outer=0x88a80001
 kind $untagged br0.10 br1.10
