@@ -88,6 +88,15 @@ static __always_inline bool snoop_entry_takes(const struct snoop_entry *entry,
 	return len - 1 < READ_ONCE(entry->value.mtu);
 }
 
+static const struct nf_flowmap_value *
+snoop_entry_use(struct snoop_entry *entry, u32 len, u32 block, u32 now)
+{
+	if (snoop_entry_takes(entry, len))
+		snoop_count_packet(entry, len, block, now);
+
+	return &entry->value;
+}
+
 /*
  * The way of a packet whose entry is not sure, or is not there, or blocked; see
  * nf_flow_snoop_lookup().  A test run has BH enabled on 6.1.
@@ -119,12 +128,9 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 		snoop_count_stat(net, SNOOP_STAT_BLOCK + __ffs(stack));
 		return NULL;
 	}
-	if (snoop_entry_takes(entry, len))
-		snoop_count_packet(entry, len, block, now);
-	else if (!READ_ONCE(entry->value.mtu))
-		return NULL;
 
-	return &entry->value;
+	return READ_ONCE(entry->value.mtu) ?
+	       snoop_entry_use(entry, len, block, now) : NULL;
 }
 
 static noinline const struct nf_flowmap_value *
@@ -147,10 +153,8 @@ snoop_lookup_marked(struct net *net, const struct nf_flowmap_key *key, u32 door,
 
 	if (block & door & ~NF_SNOOP_UPPERS || !READ_ONCE(entry->value.mtu))
 		return snoop_lookup_again(net, key, door, entry, now);
-	if (snoop_entry_takes(entry, len))
-		snoop_count_packet(entry, len, block, now);
 
-	return &entry->value;
+	return snoop_entry_use(entry, len, block, now);
 }
 
 /*

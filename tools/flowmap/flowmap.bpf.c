@@ -214,7 +214,7 @@ look_up(struct xdp_md *ctx, enum door door, struct nf_flowmap_key *key,
 		key->flags = NF_FLOWMAP_KEY_FRAGS;
 	}
 	if (proto == IPPROTO_TCP && (tcp_flag_word(tcp) & TCP_ENDS_OR_BEGINS)) {
-		barrier();	/* as below */
+		barrier();	/* or each frame keeps a copy of the flags */
 		if ((tcp_flag_word(tcp) & TCP_MEANINGS) == TCP_FLAG_SYN) {
 			leave(FLOWMAP_TCP_BEGIN);
 			return NULL;
@@ -343,39 +343,6 @@ static __always_inline int send_ipv4(struct iphdr *ip, __u8 proto,
 	return send(value);
 }
 
-static __always_inline int
-forward_ipv4(struct xdp_md *ctx, enum door door,
-	     const struct nf_flowmap_encap *encap, struct iphdr *ip,
-	     __u32 offset, void *end, __u8 proto)
-{
-	const __u32 size = sizeof(*ip) + l4_size(proto);
-	const struct nf_flowmap_value *value;
-	struct nf_flowmap_key key;
-
-	if (!check_headers(ip, size, end, offset, ip->ttl))
-		return XDP_PASS;
-
-	copy8(&key.addrs.ip4, &ip->saddr);
-	*(__u64 *)&key.addrs.ip6.saddr[2] = 0;
-	*(__u64 *)&key.addrs.ip6.daddr[0] = 0;
-	*(__u64 *)&key.addrs.ip6.daddr[2] = 0;
-	value = look_up(ctx, door, &key, AF_INET, encap, ip + 1, proto, offset);
-	if (!value)
-		return XDP_PASS;
-
-	if (value->l2_len == ETH_HLEN) {
-		ip = write_eth_alone(ctx, ip, offset, size, value);
-		if (ip)
-			return send_ipv4(ip, proto, value);
-	} else {
-		ip = write_l2(ctx, offset, size, &key, value);
-		if (ip)
-			return send_ipv4(ip, proto, value);
-	}
-
-	return leave(FLOWMAP_HEADROOM);
-}
-
 static __always_inline void copy_ipv6_addrs(void *to, const void *from)
 {
 	copy8(to, from);
@@ -396,6 +363,60 @@ static __always_inline int send_ipv6(struct ipv6hdr *ip, __u8 proto,
 	return send(value);
 }
 
+static __always_inline int send_ip(void *ip, __u8 family, __u8 proto,
+				   const struct nf_flowmap_value *value)
+{
+	if (family == AF_INET)
+		return send_ipv4(ip, proto, value);
+
+	return send_ipv6(ip, proto, value);
+}
+
+/*
+ * The two ways to write the headers end apart, or the compiler would join them, and
+ * know no more where the headers are.
+ */
+static __always_inline int rewrite(struct xdp_md *ctx, void *ip, __u8 family,
+				   __u8 proto, __u32 offset, __u32 size,
+				   const struct nf_flowmap_key *key,
+				   const struct nf_flowmap_value *value)
+{
+	if (value->l2_len == ETH_HLEN) {
+		ip = write_eth_alone(ctx, ip, offset, size, value);
+		if (ip)
+			return send_ip(ip, family, proto, value);
+	} else {
+		ip = write_l2(ctx, offset, size, key, value);
+		if (ip)
+			return send_ip(ip, family, proto, value);
+	}
+
+	return leave(FLOWMAP_HEADROOM);
+}
+
+static __always_inline int
+forward_ipv4(struct xdp_md *ctx, enum door door,
+	     const struct nf_flowmap_encap *encap, struct iphdr *ip,
+	     __u32 offset, void *end, __u8 proto)
+{
+	const __u32 size = sizeof(*ip) + l4_size(proto);
+	const struct nf_flowmap_value *value;
+	struct nf_flowmap_key key;
+
+	if (!check_headers(ip, size, end, offset, ip->ttl))
+		return XDP_PASS;
+
+	copy8(&key.addrs.ip4, &ip->saddr);
+	*(__u64 *)&key.addrs.ip6.saddr[2] = 0;
+	*(__u64 *)&key.addrs.ip6.daddr[0] = 0;
+	*(__u64 *)&key.addrs.ip6.daddr[2] = 0;
+	value = look_up(ctx, door, &key, AF_INET, encap, ip + 1, proto, offset);
+	if (!value)
+		return XDP_PASS;
+
+	return rewrite(ctx, ip, AF_INET, proto, offset, size, &key, value);
+}
+
 static __always_inline int
 forward_ipv6(struct xdp_md *ctx, enum door door,
 	     const struct nf_flowmap_encap *encap, struct ipv6hdr *ip,
@@ -413,17 +434,7 @@ forward_ipv6(struct xdp_md *ctx, enum door door,
 	if (!value)
 		return XDP_PASS;
 
-	if (value->l2_len == ETH_HLEN) {
-		ip = write_eth_alone(ctx, ip, offset, size, value);
-		if (ip)
-			return send_ipv6(ip, proto, value);
-	} else {
-		ip = write_l2(ctx, offset, size, &key, value);
-		if (ip)
-			return send_ipv6(ip, proto, value);
-	}
-
-	return leave(FLOWMAP_HEADROOM);
+	return rewrite(ctx, ip, AF_INET6, proto, offset, size, &key, value);
 }
 
 /* Without options, and no fragment: one comparison for both. */
@@ -452,7 +463,7 @@ do_ipv4(struct xdp_md *ctx, enum door door,
 	if (is_short(ip, sizeof(*ip), end, offset))
 		return leave(FLOWMAP_TRUNCATED);
 	if (!is_whole(ip)) {
-		barrier();	/* or each frame keeps what is read here */
+		barrier();	/* or each frame keeps a copy of what was read */
 		return leave(ip->ihl != 5 ? FLOWMAP_OPTIONS : FLOWMAP_FRAGMENT);
 	}
 	if (ip->protocol == IPPROTO_UDP)
