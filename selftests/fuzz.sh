@@ -12,5 +12,5 @@ if [ $# -gt 0 ]; then
 	exit
 fi
 
-# As many configurations as two minutes are enough for: all classes in turn. With this seed each of faults/ shows early.
+# As many configurations as two minutes are enough for: all classes in turn. With this seed each of faults/ shows.
 succeeds "the routers do the same" fuzzer -s 26 -p 250 -t 120 -k 60
