@@ -261,7 +261,7 @@ struct snoop_region {
 
 /* Most slots; what is in the upper bits of a hash. */
 #define SNOOP_TABLE_BITS_MAX	27
-#define SNOOP_REGION_BITS	8
+#define SNOOP_REGION_BITS	10
 #define SNOOP_REGIONS		BIT(SNOOP_REGION_BITS)
 
 struct snoop_table {
