@@ -619,30 +619,13 @@ static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u64 hash)
 	return hop;
 }
 
-/*
- * Of the many flows that go the same way each asks for it, and most find it
- * checked.  Where it is not, or leads elsewhere now, the way is found anew.
- *
- * Context: BH disabled, RCU read lock.
- * Return: 0, with a reference to @hop, checked, for the caller, or the enum
- * snoop_stat that says why there is none.
- */
-static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
-			 struct snoop_hop **hop)
+/* As snoop_hop_get(), for a way that is not known. */
+static noinline int snoop_hop_new(const struct snoop_hop_id *id, u64 hash,
+				  u32 now, struct snoop_hop **hop)
 {
-	u64 hash = snoop_hop_hash(id);
-	struct snoop_way way;
+	struct snoop_way way = { .id = *id };
 	int stat;
 
-	*hop = snoop_hop_find(id, hash, NULL);
-	if (*hop) {
-		if (snoop_hop_check(*hop, now) &&
-		    !(READ_ONCE((*hop)->block) & NF_SNOOP_GONE))
-			return 0;
-		snoop_hop_put(*hop);
-	}
-
-	way.id = *id;
 	stat = snoop_resolve(&way);
 	if (stat)
 		return stat;
@@ -657,12 +640,36 @@ static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
 	return SNOOP_STAT_stale;
 }
 
+/*
+ * Of the many flows that go the same way each asks for it, and most find it
+ * checked.  Where it is not, or leads elsewhere now, the way is found anew.
+ *
+ * Context: BH disabled, RCU read lock.
+ * Return: 0, with a reference to @hop, checked, for the caller, or the enum
+ * snoop_stat that says why there is none.
+ */
+static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
+			 struct snoop_hop **hop)
+{
+	u64 hash = snoop_hop_hash(id);
+
+	*hop = snoop_hop_find(id, hash, NULL);
+	if (*hop) {
+		if (snoop_hop_check(*hop, now) &&
+		    !(READ_ONCE((*hop)->block) & NF_SNOOP_GONE))
+			return 0;
+		snoop_hop_put(*hop);
+	}
+
+	return snoop_hop_new(id, hash, now, hop);
+}
+
+/* @tuple: all zero */
 static void snoop_key_to_tuple(const struct nf_flowmap_key *key,
 			       struct flow_offload_tuple *tuple)
 {
 	BUILD_BUG_ON(NF_FLOWMAP_ENCAP_MAX != NF_FLOW_TABLE_ENCAP_MAX);
 
-	memset(tuple, 0, sizeof(*tuple));
 	tuple->l3proto = key->l3proto;
 	tuple->l4proto = key->l4proto;
 	tuple->src_port = key->sport;
@@ -734,7 +741,7 @@ static bool snoop_dev_ask(const struct snoop_rung *rung,
 bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	       struct snoop_answer *answer)
 {
-	struct flow_offload_tuple tuple;
+	struct flow_offload_tuple tuple = {};
 	struct snoop_rung rung;
 
 	rung.dev = dev_get_by_index_rcu(net, key->ifindex);

@@ -380,7 +380,7 @@ struct snoop_entry *snoop_pull(struct net *net,
 	if (snoop_key_is_valid(&key)) {
 		key.flags = 0;
 		/* Another may have taken the place of the one that was found. */
-		if (!entry ||
+		if (entry &&
 		    !snoop_entry_matches(entry, net, &key, key.l3proto))
 			entry = snoop_entry_find(net, &key,
 						 snoop_bucket(net, &key));
