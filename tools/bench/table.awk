@@ -94,16 +94,17 @@ function connection(path, what,    key) {
 		printf "  %-42s%10d%10.3f\n", what, 1e9 / figure[key], figure["insn.6.12.connect_plain.tcp4_masq_1"] / figure[key]
 }
 
-function many(door, what, flows) {
-	if (("us.teardown." door "." flows) in figure)
-		printf "  %-42s%10.1f%10.2f\n", what, figure["us.teardown." door "." flows] / 1000, figure["us.stall." door "." flows] / 1000
+function many(kernel, door, what,    name) {
+	name = kernel "." door "." flows
+	if (("us.teardown." name) in figure)
+		printf "  %-42s%10.1f%10.2f\n", kernel ", " what, figure["us.teardown." name] / 1000, figure["us.stall." name] / 1000
 }
 
 {
 	figure[$1] = $2
 	split($1, part, ".")
 	if (part[1] == "bytes")
-		flows = part[3]
+		flows = part[length(part)]
 	kernel = part[1] == "ns" ? "ns" : $1 ~ /^insn\.6\.12\./ ? "insn.6.12" : part[1] "." part[2]
 	if ($3 > widest[kernel])
 		widest[kernel] = $3
@@ -139,9 +140,13 @@ END {
 	}
 	if (flows != "") {
 		printf "\nThe end of %d flows, of the same machine: milliseconds; the longest that anybody waited for a processor\n", flows
-		many("none", "the flowtable alone", flows)
-		many("pull", "with flowmap, pull", flows)
-		many("push", "with flowmap, push", flows)
-		printf "  %-42s%10d\n", "bytes for one direction of a flow", figure["bytes.direction." flows]
+		many("6.12", "none", "the flowtable alone")
+		many("6.12", "pull", "with flowmap")
+		many("6.12", "none_full", "preempt=full, alone")
+		many("6.12", "pull_full", "preempt=full, with flowmap")
+		many("patched", "none", "the flowtable alone")
+		many("patched", "pull", "with flowmap, pull")
+		many("patched", "push", "with flowmap, push")
+		printf "  %-42s%10d\n", "bytes for one direction of a flow", figure["bytes.direction.patched." flows]
 	}
 }

@@ -26,6 +26,25 @@
 
 #include "nf_flow_table_snoop.h"
 
+/*
+ * Stock kernels have no flowtables that tell of their flows, and no maps of them.
+ * Of the hooks where this is loaded, all are flowtables.
+ */
+#ifndef CONFIG_NF_FLOW_TABLE_SNOOP
+static bool nf_flowtable_snoop(const struct nf_flowtable *flowtable)
+{
+	return false;
+}
+
+static struct nf_flowtable *
+nf_flowtable_of_hook(const struct nf_hook_entries *hooks, int i)
+{
+	return hooks->hooks[i].priv;
+}
+
+#define nf_flow_snoop_delete(net, key)	-EOPNOTSUPP
+#endif
+
 static char *lan = "lan", *wan = "wan";
 module_param(lan, charp, 0);
 MODULE_PARM_DESC(lan, "device of a flowtable, where the original direction comes in");
