@@ -116,7 +116,7 @@ by_xdp 1004
 r flowmap detach r0 r1
 r nft flush ruleset
 succeeds "the modules go" busywait 5000 unload
-max_entries=1024
+max_entries=4096 flows=6000
 load_module nf_flow_table_snoop max_entries=$max_entries
 load_modules
 crafted_flows
@@ -126,13 +126,13 @@ flowtable_on "r0 r1"
 fill_flowtable "meta l4proto udp"
 r flowmap attach r0 r1
 # Of each flow two packets: those of the first time are its connection's and the flowtable's.
-c wire flows c0 1500 "${ipv4[@]}" >/dev/null
+c wire flows c0 $flows "${ipv4[@]}" >/dev/null
 check "entries before the third packets" "$(table entries)" -eq 0
 for _ in 1 2; do
 	fast=$(forwarded r0)
 	full=$(table full)
-	c wire flows c0 1500 "${ipv4[@]}" >/dev/null
-	check "entries of 1500 flows" "$(table entries)" -eq $max_entries
+	c wire flows c0 $flows "${ipv4[@]}" >/dev/null
+	check "entries of $flows flows" "$(table entries)" -eq $max_entries
 	check "forwarded by XDP" $(($(forwarded r0) - fast)) -eq $((2 * max_entries))
-	check "counted as full" $(($(table full) - full)) -eq $((2 * (1500 - max_entries)))
+	check "counted as full" $(($(table full) - full)) -eq $((2 * (flows - max_entries)))
 done
