@@ -27,8 +27,9 @@
 #include "nf_flow_table_snoop.h"
 
 /*
- * Stock kernels have no flowtables that tell of their flows, and no maps of them.
- * Of the hooks where this is loaded, all are flowtables.
+ * Stock kernels have no flowtables that tell of their flows, and no maps of them:
+ * there only keep is of use.  Of the hooks where this is loaded, all are
+ * flowtables.
  */
 #ifndef CONFIG_NF_FLOW_TABLE_SNOOP
 static bool nf_flowtable_snoop(const struct nf_flowtable *flowtable)
@@ -556,6 +557,8 @@ static int __init bench_init(void)
 
 	if (!is_power_of_2(flows) || flows > 1 << 22)
 		return err;
+	if (!keep && !IS_ENABLED(CONFIG_NF_FLOW_TABLE_SNOOP))
+		return -EOPNOTSUPP;
 
 	net = current->nsproxy->net_ns;
 	err = find_flowtable();
