@@ -453,6 +453,18 @@ forwarded()
 	passed forwarded "$@"
 }
 
+# ends_at_once TIMES: so many ends of connections return, and the next packet goes by the stack. The ruleset marks what goes through it,
+# and offloads; see exact.
+ends_at_once()
+{
+	local before
+
+	before=$(forwarded r0)
+	succeeds "each packet after the end of its connection went by the stack" exact "$1" "$client" c0 "$router" "$server" s0 \
+		"${mac[c0]}" "${mac[r0]}" "${mac[s0]}" "${mac[r1]}"
+	check "each first packet on the fast path was forwarded by XDP" $(($(forwarded r0) - before)) -eq "$1"
+}
+
 # forwards_more_than COUNT: packets that came in at r0, or at a device with the same program
 forwards_more_than()
 {

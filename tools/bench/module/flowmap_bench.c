@@ -25,18 +25,13 @@
 #include <net/route.h>
 
 #include "nf_flow_table_snoop.h"
+#include "nf_flowmap_compat.h"
 
 /*
- * Stock kernels have no flowtables that tell of their flows, and no maps of them:
- * there only keep is of use.  Of the hooks where this is loaded, all are
- * flowtables.
+ * Stock kernels have no maps of flows: there only keep is of use.  Of the hooks
+ * where this is loaded, all are flowtables.
  */
 #ifndef CONFIG_NF_FLOW_TABLE_SNOOP
-static bool nf_flowtable_snoop(const struct nf_flowtable *flowtable)
-{
-	return false;
-}
-
 static struct nf_flowtable *
 nf_flowtable_of_hook(const struct nf_hook_entries *hooks, int i)
 {
@@ -429,7 +424,7 @@ static void keep_flows(void)
 	measure_all("insert", flowtable_insert);
 	/* The flowtable's hash table grows behind our back, which is not their end. */
 	msleep(2 * MSEC_PER_SEC);
-	if (!nf_flowtable_snoop(flowtable) && !bare) {
+	if (!compat_is_snooped(flowtable) && !bare) {
 		measure_all("original", snoop_lookup);
 		measure_all("reply", snoop_lookup_reply);
 	}
@@ -577,7 +572,7 @@ static int __init bench_init(void)
 
 	if (keep)
 		keep_flows();
-	else if (nf_flowtable_snoop(flowtable))
+	else if (compat_is_snooped(flowtable))
 		measure_push();
 	else
 		measure_pull();
