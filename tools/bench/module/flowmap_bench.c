@@ -363,7 +363,7 @@ static void measure_inserts(const char *name, void (*op)(u32 i))
 static void measure_turns(const char *name, void (*op)(u32 i),
 			  void (*undo)(void))
 {
-	const unsigned int turns = max(INSERTS / flows, 1);
+	const unsigned int turns = max(INSERTS / flows, 1U);
 	unsigned int i;
 	u64 ns = 0;
 
