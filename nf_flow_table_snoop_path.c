@@ -13,7 +13,6 @@
 #include <linux/hashtable.h>
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
-#include <linux/random.h>
 #include <linux/rculist.h>
 #include <net/arp.h>
 #include <net/bonding.h>
@@ -26,7 +25,6 @@
 static DEFINE_SPINLOCK(snoop_share_lock);
 static DEFINE_HASHTABLE(snoop_ports, 8);
 static DEFINE_HASHTABLE(snoop_hops, 10);
-static u64 snoop_hop_seed __read_mostly;
 
 static u64 snoop_mix(u64 signature, unsigned long value)
 {
@@ -520,14 +518,16 @@ bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 
 static u64 snoop_hop_hash(const struct snoop_hop_id *id)
 {
-	const u64 *word = (const u64 *)id;
-	u64 hash = snoop_hop_seed;
+	const u32 *word = (const u32 *)id;
 	unsigned int i;
+	u64 hash = 0;
 
-	for (i = 0; i < sizeof(*id) / sizeof(*word); i++)
-		hash = snoop_mix(hash, word[i]);
+	static_assert(sizeof(*id) == sizeof(u32) * SNOOP_SECRETS);
 
-	return hash;
+	for (i = 0; i < SNOOP_SECRETS; i += 2)
+		hash += snoop_mul(word[i], word[i + 1], i);
+
+	return hash * hash;
 }
 
 static bool snoop_hop_is(const struct snoop_hop *hop,
@@ -849,8 +849,6 @@ static struct notifier_block snoop_dev_notifier = {
 
 int snoop_path_init(void)
 {
-	snoop_hop_seed = get_random_u64();
-
 	return register_netdevice_notifier(&snoop_dev_notifier);
 }
 

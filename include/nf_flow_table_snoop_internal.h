@@ -264,12 +264,15 @@ struct snoop_region {
 #define SNOOP_REGION_BITS	10
 #define SNOOP_REGIONS		BIT(SNOOP_REGION_BITS)
 
+/* Words of 32 bits in the longest that is hashed, a hop's id. */
+#define SNOOP_SECRETS		14
+
 struct snoop_table {
 	struct snoop_slot	*slots[SNOOP_REGIONS];
 	unsigned long		*taken;	/* slots, until no reader is there */
 	unsigned int		bits;	/* of a slot's number in its region */
 	u64			mask;	/* the bytes that lead there */
-	u64			secret[10];
+	u64			secret[SNOOP_SECRETS];
 };
 
 extern struct snoop_table snoop_table;
