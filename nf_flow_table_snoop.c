@@ -23,9 +23,9 @@
  * with each check, and the entries of a netns go when it ends.
  *
  * Locks: snoop_region.lock orders the writers of a part of the hash table;
- * snoop_share_lock those of the lists of ports and hops.  Neither is taken
- * while the other is held.  A port and a hop have a lock each, which is only ever
- * tried: the port's by who holds the hop's, too.  Readers use RCU.
+ * snoop_ports_lock and snoop_hops_lock those of the lists of ports and hops.  None
+ * is taken while another is held.  A port and a hop have a lock each, which is only
+ * ever tried: the port's by who holds the hop's, too.  Readers use RCU.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -409,19 +409,19 @@ static int __init snoop_init(void)
 	if (err)
 		goto err_bridge;
 
-	err = snoop_path_init();
+	err = snoop_hop_init();
 	if (err)
 		goto err_net;
 
 	err = snoop_push_init();
 	if (err)
-		goto err_path;
+		goto err_hop;
 
 	snoop_age_init();
 	return 0;
 
-err_path:
-	snoop_path_exit();
+err_hop:
+	snoop_hop_exit();
 err_net:
 	unregister_pernet_subsys(&snoop_net_ops);
 err_bridge:
@@ -438,7 +438,7 @@ static void __exit snoop_exit(void)
 {
 	snoop_push_exit();
 	snoop_age_exit();
-	snoop_path_exit();
+	snoop_hop_exit();
 	unregister_pernet_subsys(&snoop_net_ops);
 	snoop_bridge_exit();
 	snoop_hook_exit();

@@ -467,21 +467,24 @@ static inline void snoop_push_exit(void)
 }
 #endif
 
-/* nf_flow_table_snoop_path.c */
+/* nf_flow_table_snoop_port.c */
 bool snoop_ask(struct net *net, const struct nf_flowmap_key *key,
 	       struct snoop_answer *answer);
-int snoop_route(struct snoop_port *port, const struct snoop_answer *answer,
-		u32 now, struct snoop_hop **hop);
 struct snoop_port *snoop_port_find(const struct net *net,
 				   const struct nf_flowmap_key *key, u32 climb);
 struct snoop_port *snoop_port_get(struct net *net,
 				  const struct nf_flowmap_key *key, u32 climb);
 bool snoop_port_check(struct snoop_port *port, u32 now);
 void snoop_port_put(struct snoop_port *port);
+void snoop_ports_forget(const struct net_device *dev);
+
+/* nf_flow_table_snoop_hop.c */
+int snoop_route(struct snoop_port *port, const struct snoop_answer *answer,
+		u32 now, struct snoop_hop **hop);
 bool snoop_hop_check(struct snoop_hop *hop, u32 now);
 void snoop_hop_put(struct snoop_hop *hop);
-int snoop_path_init(void);
-void snoop_path_exit(void);
+int snoop_hop_init(void);
+void snoop_hop_exit(void);
 
 /* nf_flow_table_snoop_link.c */
 bool snoop_frame_push(struct snoop_frame *frame, __be16 proto, u16 tci);
