@@ -343,8 +343,8 @@ static void print_replay(const struct config *config, const struct packet *packe
 	putchar('\n');
 }
 
-/* What differs once more, to be read. */
-static void report(const struct config *config, const struct packet *packets,
+/* What differs once more, to be read.  Returns whether it did. */
+static bool report(const struct config *config, const struct packet *packets,
 		   size_t count, const struct packet *made)
 {
 	struct totals ignored = {};
@@ -356,9 +356,11 @@ static void report(const struct config *config, const struct packet *packets,
 	if (run(config, packets, count, &ignored, stdout)) {
 		fputs("FAIL: the routers differ: ", stdout);
 		print_replay(config, packets, count, made);
-	} else {
-		puts("# they do the same");
+		return true;
 	}
+
+	puts("# they do the same");
+	return false;
 }
 
 /* --- what the command line asks for ------------------------------------------- */
@@ -427,14 +429,15 @@ static void reset_field(struct packet *packet, const char *name)
 	die("no field '%s'", name);
 }
 
-/* NUMBER[:FIELD...],... */
-static void replay(const struct options *opt)
+/* NUMBER[:FIELD...],...  Returns whether the routers differ. */
+static bool replay(const struct options *opt)
 {
 	char *rest = opt->replay, *one, *name;
 	struct packet *made = NULL, *packets = NULL;
 	struct config config;
 	uint32_t number;
 	size_t count = 0;
+	bool differ;
 
 	config_make(&config, opt->seed, opt->first);
 	while ((one = strsep(&rest, ","))) {
@@ -447,9 +450,11 @@ static void replay(const struct options *opt)
 			reset_field(&packets[count], name);
 		count++;
 	}
-	report(&config, packets, count, made);
+	differ = report(&config, packets, count, made);
 	free(packets);
 	free(made);
+
+	return differ;
 }
 
 static void print_totals(const struct totals *total)
@@ -536,10 +541,8 @@ int main(int argc, char **argv)
 	parse(&opt, argc, argv);
 	net_init();
 	conntrack_init();
-	if (opt.replay) {
-		replay(&opt);
-		return EXIT_SUCCESS;
-	}
+	if (opt.replay)
+		return replay(&opt) ? EXIT_FAILURE : EXIT_SUCCESS;
 
 	begin = now();
 	end = begin + opt.seconds;
