@@ -93,9 +93,16 @@ cp "$(command -v flowmap)" "$flowmap"
 refuses "no device 'nosuch' in this network namespace" "see 'ip link'" r flowmap attach nosuch
 refuses "no device 'nosuch' in this network namespace" "see 'ip link'" r flowmap attach r0 r1 nosuch
 refuses "no device 'nosuch' in this network namespace" "see 'ip link'" r flowmap detach nosuch
-refuses "attach: no device named" "see 'flowmap help'" r flowmap attach
+refuses "attach: needs *DEV..." "see 'flowmap help'" r flowmap attach
+refuses "snoop: needs *FAMILY TABLE NAME DEV..." "see 'flowmap help'" r flowmap snoop inet
+refuses "flows: takes no argument" "see 'flowmap help'" r flowmap flows r0
 refuses "unknown command 'atach'" "see 'flowmap help'" r flowmap atach r0
 refuses "unknown option '-x'" "see 'flowmap help'" r flowmap attach -x r0
+refuses "unknown option '-x'" "see 'flowmap help'" r flowmap attach r0 -xj
+refuses "unknown option '--lan'" "see 'flowmap help'" r flowmap attach --lan r0
+refuses "option '-d' needs a value" "see 'flowmap help'" r flowmap attach r0 -d
+refuses "attach: takes no such option" "see 'flowmap help'" r flowmap attach -c r0
+refuses "cannot write all output: *" "make room for it" r bash -c 'flowmap help >/dev/full'
 
 refuses "missing capability CAP_SYS_ADMIN" "run it as root*" nobody "$flowmap" attach r0
 refuses "missing capability CAP_SYS_ADMIN" "run it as root*" without sys_admin "$flowmap" attach r0
@@ -120,8 +127,9 @@ refuses "r0: another XDP program is attached ('other', id *)" "detach it first" 
 refuses "r0: another XDP program is attached ('other', id *)" "detach it with*" r flowmap detach r0
 attaches "none" 0 ip -n "$router" link set dev r0 xdpdrv off
 
-refuses "r0: an XDP program is already attached" "detach it, or name the device once" r flowmap attach r0 r0
+refuses "r0: is named twice" "name it once" r flowmap attach r0 r0
 attaches "flowmap" 1 r flowmap attach r0
+refuses "r0: is named twice" "name it once" r flowmap detach r0 r0
 refuses "r0: flowmap is already attached" "'flowmap detach' it first" r flowmap attach r0
 refuses "r0: flowmap is already attached" "'flowmap detach' it first" r flowmap attach r1 r0
 refuses "r1: no XDP program is attached" "nothing to detach" r flowmap detach r0 r1

@@ -15,7 +15,9 @@ load_modules
 topology
 crafted_flows
 quiet_neighbours
-succeeds "flowmap makes a flowtable with the flag snoop" r flowmap snoop -c inet filter fast r0 r1
+check "flowmap makes a flowtable with the flag snoop" "$(r flowmap snoop -c -j inet filter fast r0 r1)" = '{"made":["fast"]}'
+check "and no other with one of its devices" "$(r flowmap snoop inet filter other r0 2>&1)" = \
+	"flowmap: flowtable 'other' exists, or another of its table has a device of it: delete that, or take another name or device"
 r nft -f - <<-END
 table inet filter {
 	chain forward {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* flowmap: puts the XDP fast path on devices and shows what it does there. */
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -20,7 +21,11 @@ struct options {
 	bool counter;
 	bool offload;
 	enum flowmap_door door;
+	__u32 given;		/* OPTION() of those that were */
 };
+
+#define OPTION(letter)	(1U << ((letter) - 'a'))
+#define OPTIONS_OF_ALL	(OPTION('j') | OPTION('v'))
 
 struct command {
 	const char *name;
@@ -28,6 +33,7 @@ struct command {
 	const char *help;
 	int min_args;
 	int max_args;
+	__u32 options;		/* besides OPTIONS_OF_ALL */
 	bool needs_bpf;
 	int (*run)(const struct options *opt, char **args, int count);
 };
@@ -111,7 +117,12 @@ static int cmd_deny(const struct options *opt, char **args, int count)
 
 static int cmd_snoop(const struct options *opt, char **args, int count)
 {
-	return flowtable_add(args, count, opt->counter, opt->offload);
+	if (flowtable_add(args, count, opt->counter, opt->offload))
+		return -1;
+	if (opt->json)
+		json_names("made", &args[2], 1);
+
+	return 0;
 }
 
 static int cmd_version(const struct options *opt, char **args, int count)
@@ -128,7 +139,7 @@ static const struct command commands[] = {
 	{
 		.name = "attach", .args = "[-d kfunc|map] DEV...",
 		.help = "put the fast path on devices",
-		.min_args = 1, .max_args = INT_MAX,
+		.min_args = 1, .max_args = INT_MAX, .options = OPTION('d'),
 		.needs_bpf = true, .run = cmd_attach,
 	}, {
 		.name = "detach", .args = "DEV...",
@@ -158,7 +169,7 @@ static const struct command commands[] = {
 		.name = "snoop", .args = "[-c] [-o] FAMILY TABLE NAME DEV...",
 		.help = "make a flowtable that tells of its flows; -c counts, -o offloads",
 		.min_args = 4, .max_args = INT_MAX,
-		.run = cmd_snoop,
+		.options = OPTION('c') | OPTION('o'), .run = cmd_snoop,
 	}, {
 		.name = "version", .args = "",
 		.help = "versions of this tool and of libbpf",
@@ -214,6 +225,8 @@ static int parse_options(struct options *opt, int argc, char **argv)
 
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":cd:jov", names, NULL)) != -1) {
+		if (c >= 'a')
+			opt->given |= OPTION(c);
 		switch (c) {
 		case 'c':
 			opt->counter = true;
@@ -235,7 +248,9 @@ static int parse_options(struct options *opt, int argc, char **argv)
 			return fail(SEE_HELP, "option '%s' needs a value",
 				    argv[optind - 1]);
 		default:
-			return fail(SEE_HELP, "unknown option '%s'",
+			return optopt ?
+			       fail(SEE_HELP, "unknown option '-%c'", optopt) :
+			       fail(SEE_HELP, "unknown option '%s'",
 				    argv[optind - 1]);
 		}
 	}
@@ -246,8 +261,10 @@ static int parse_options(struct options *opt, int argc, char **argv)
 static int run(const struct command *cmd, const struct options *opt,
 	       char **args, int count)
 {
+	if (opt->given & ~(cmd->options | OPTIONS_OF_ALL))
+		return fail(SEE_HELP, "%s: takes no such option", cmd->name);
 	if (count < cmd->min_args)
-		return fail(SEE_HELP, "%s: no device named", cmd->name);
+		return fail(SEE_HELP, "%s: needs %s", cmd->name, cmd->args);
 	if (count > cmd->max_args)
 		return fail(SEE_HELP, "%s: takes no argument", cmd->name);
 	if (cmd->needs_bpf && xdp_init(opt->verbose))
@@ -261,6 +278,7 @@ int main(int argc, char **argv)
 	struct options opt = {};
 	const char *name;
 	size_t i;
+	int err;
 
 	if (parse_options(&opt, argc, argv))
 		return EXIT_FAILURE;
@@ -268,9 +286,14 @@ int main(int argc, char **argv)
 	name = optind < argc ? argv[optind++] : "help";
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(name, commands[i].name))
-			return run(&commands[i], &opt, argv + optind,
-				   argc - optind) ? EXIT_FAILURE : EXIT_SUCCESS;
+			break;
 
-	fail(SEE_HELP, "unknown command '%s'", name);
-	return EXIT_FAILURE;
+	err = i < ARRAY_SIZE(commands) ?
+	      run(&commands[i], &opt, argv + optind, argc - optind) :
+	      fail(SEE_HELP, "unknown command '%s'", name);
+	if (!err && (fflush(stdout) || ferror(stdout)))
+		err = fail("make room for it", "cannot write all output: %s",
+			   strerror(errno));
+
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

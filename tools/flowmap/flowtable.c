@@ -127,8 +127,9 @@ static int fail_add(const char *name, bool offload, int err)
 	case EPERM:
 		return fail("run it as root", "missing capability CAP_NET_ADMIN");
 	case EEXIST:
-		return fail("delete it, or take another name",
-			    "flowtable '%s' exists", name);
+		return fail("delete that, or take another name or device",
+			    "flowtable '%s' exists, or another of its table has a device of it",
+			    name);
 	case ENOENT:
 	case ENODEV:
 		return fail("see 'ip link'", "flowtable '%s': no such device",

@@ -63,8 +63,8 @@ static void print_devices(bool json, const struct flowmap_dev *dev, int count)
 			printf("%s%s", i ? ", " : "", dev[i].name);
 			continue;
 		}
-		printf("%s{", i ? "," : "");
-		json_member(true, "name", dev[i].name);
+		printf("%s{\"name\":", i ? "," : "");
+		json_string(dev[i].name);
 		putchar('}');
 	}
 }
@@ -327,6 +327,7 @@ int show_flows(bool json)
 	struct flow flow;
 	bool first = true;
 	char line[1024];
+	int err;
 
 	if (!file && errno == EACCES)
 		return fail("run it as root", "missing capability to read "
@@ -345,8 +346,9 @@ int show_flows(bool json)
 		first = false;
 	}
 	fputs(json ? "]\n" : "", stdout);
+	err = ferror(file) ? fail("try again", "cannot read " FLOWS_FILE) : 0;
 	fclose(file);
 
-	return 0;
+	return err;
 }
 

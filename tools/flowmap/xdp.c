@@ -228,7 +228,7 @@ static int fail_attach(const struct flowmap_dev *dev, int err)
 	if (err == EPERM)
 		return fail_capability("CAP_NET_ADMIN");
 	if (err == EBUSY || err == EEXIST)
-		return fail("detach it, or name the device once",
+		return fail("detach it",
 			    "%s: an XDP program is already attached",
 			    dev->name);
 	if (err == EOPNOTSUPP)
@@ -238,6 +238,15 @@ static int fail_attach(const struct flowmap_dev *dev, int err)
 
 	return fail("nothing is attached",
 		    "%s: cannot attach the XDP program: %s", dev->name, why);
+}
+
+static int fail_detach(const struct flowmap_dev *dev, int err)
+{
+	if (err == EPERM)
+		return fail_capability("CAP_NET_ADMIN");
+
+	return fail(TRY_AGAIN, "%s: cannot detach: %s", dev->name,
+		    extack[0] ? extack : strerror(err));
 }
 
 /* Does the module offer a map type?  The bound is none: maps of a namespace share the smallest. */
@@ -278,14 +287,20 @@ static int detach_one(const struct flowmap_dev *dev, int prog_fd)
  * In the driver only.  Generic XDP comes after GRO: what that merged, with a
  * checksum left for the device to finish, would be sent on as it is.
  */
-static int attach_all(const struct flowmap_dev *devs, int count, int prog_fd)
+static int attach_one(const struct flowmap_dev *dev, int prog_fd)
 {
 	const __u32 flags = XDP_FLAGS_UPDATE_IF_NOEXIST | XDP_FLAGS_DRV_MODE;
+
+	return bpf_xdp_attach(dev->ifindex, prog_fd, flags, NULL);
+}
+
+static int attach_all(const struct flowmap_dev *devs, int count, int prog_fd)
+{
 	int err, i;
 
 	for (i = 0; i < count; i++) {
 		extack[0] = '\0';
-		err = bpf_xdp_attach(devs[i].ifindex, prog_fd, flags, NULL);
+		err = attach_one(&devs[i], prog_fd);
 		if (err) {
 			fail_attach(&devs[i], -err);
 			while (i--)
@@ -335,13 +350,14 @@ static int detach_all(const struct flowmap_dev *devs, int count,
 	int err, i;
 
 	for (i = 0; i < count; i++) {
+		extack[0] = '\0';
 		err = detach_one(&devs[i], devs[i].prog_fd);
-		if (err == -EPERM)
-			return fail_capability("CAP_NET_ADMIN");
-		if (err)
-			return fail(TRY_AGAIN, "%s: cannot detach: %s",
-				    devs[i].name,
-				    extack[0] ? extack : strerror(-err));
+		if (err) {
+			fail_detach(&devs[i], -err);
+			while (i--)
+				attach_one(&devs[i], devs[i].prog_fd);
+			return -1;
+		}
 	}
 
 	return 0;
@@ -373,6 +389,19 @@ static int check_ours(const struct flowmap_dev *dev)
 	return 0;
 }
 
+/* By a name that it has had already, or by another. */
+static int check_once(const struct flowmap_dev *devs, int last)
+{
+	int i;
+
+	for (i = 0; i < last; i++)
+		if (devs[i].ifindex == devs[last].ifindex)
+			return fail("name it once", "%s: is named twice",
+				    devs[last].name);
+
+	return 0;
+}
+
 /* Acts on no device unless each of them passes the check. */
 static int for_devices(char **names, int count, enum flowmap_door door,
 		       int (*check)(const struct flowmap_dev *dev),
@@ -384,9 +413,8 @@ static int for_devices(char **names, int count, enum flowmap_door door,
 	int i;
 
 	for (i = 0; i < count && !err; i++) {
-		err = xdp_query(&devs[i], names[i]);
-		if (!err)
-			err = check(&devs[i]);
+		err = xdp_query(&devs[i], names[i]) ?: check_once(devs, i) ?:
+		      check(&devs[i]);
 	}
 	if (!err)
 		err = act(devs, count, door);
