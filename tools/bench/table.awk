@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The tables of 'make bench', from lines "NAME FIGURE SPREAD".
 
+# @unit: insn or wall
 function above(kernel, path, case_) {
-	return figure["insn." kernel "." path "." case_] - figure["insn." kernel ".floor." case_]
+	return figure[unit "." kernel "." path "." case_] - figure[unit "." kernel ".floor." case_]
 }
 
 function has(kernel, path, case_) {
-	return ("insn." kernel "." path "." case_) in figure && ("insn." kernel ".floor." case_) in figure
+	return (unit "." kernel "." path "." case_) in figure && (unit "." kernel ".floor." case_) in figure
 }
 
 function number(kernel, path, case_) {
@@ -18,22 +19,24 @@ function times(kernel, path, case_, door) {
 	return has(kernel, path, case_) && has(kernel, door, case_) ? sprintf("%9.1fx", above(kernel, path, case_) / above(kernel, door, case_)) : sprintf("%10s", "-")
 }
 
-function packets(kernel, door,    i, c) {
-	printf "\nInstructions per packet above the floor, kernel %s; runs differ by %.1f%% at most\n", kernel, widest["insn." kernel]
-	printf "  %-18s%10s%10s%10s%10s%10s %10s%10s%10s%10s\n", "", "slow", "flowtable", "upstream", "kfunc", "map", "slow", "flowtable", "upstream", "floor"
+function packets(what, kernel, door,    i, c, headed) {
 	for (i = 1; i <= cases; i++) {
 		c = name[i]
-		if (!(("insn." kernel ".floor." c) in figure))
+		if (!((unit "." kernel ".floor." c) in figure))
 			continue
+		if (!headed++) {
+			printf "\n%s above the floor, kernel %s; runs differ by %.1f%% at most\n", what, kernel, widest[unit "." kernel]
+			printf "  %-18s%10s%10s%10s%10s%10s %10s%10s%10s%10s\n", "", "slow", "flowtable", "upstream", "kfunc", "map", "slow", "flowtable", "upstream", "floor"
+		}
 		printf "  %-18s%s%s%s%s%s %s%s%s%10d\n", c, number(kernel, "slow", c), number(kernel, "flowtable", c), number(kernel, "upstream", c),
 			number(kernel, "kfunc", c), number(kernel, "map", c), times(kernel, "slow", c, door), times(kernel, "flowtable", c, door),
-			times(kernel, "upstream", c, door), figure["insn." kernel ".floor." c]
+			times(kernel, "upstream", c, door), figure[unit "." kernel ".floor." c]
 	}
 }
 
-function whole(unit, name, order, n,    i, sum) {
+function whole(kind, name, order, n,    i, sum) {
 	for (i = 1; i <= n; i++)
-		sum += figure[unit "." name "." order[i]]
+		sum += figure[kind "." name "." order[i]]
 	return sum
 }
 
@@ -74,17 +77,18 @@ function ratio(op, path, flows,    key, base) {
 	return key in figure && base in figure ? sprintf("%9.2fx", figure[key] / figure[base]) : sprintf("%10s", "-")
 }
 
-function tables_ns(    i, j, order, ops, op, n) {
+function tables_ns(    i, j, order, ops, op, n, row) {
 	n = split("1k 64k 1M 4M 1k_seq 64k_seq 1M_seq 4M_seq", order, " ")
 	split("lookup insert delete", ops, " ")
 	for (j = 1; j <= 3; j++) {
 		op = ops[j]
 		printf "\nNanoseconds of %s %s; beside it, lookups of the flowtable that take as long\n", j == 2 ? "an" : "a", op
 		printf "  %-18s%10s%10s%10s%10s %10s%10s\n", "flows", "flowtable", "hash map", "pull", "push", "pull", "push"
-		for (i = 1; i <= n; i++)
-			if (("ns." op ".pull." order[i]) in figure)
-				printf "  %-18s%s%s%s%s %s%s\n", order[i], ns(op, "flowtable", order[i]), ns(op, "hash", order[i]), ns(op, "pull", order[i]),
-					ns(op, "push", order[i]), ratio(op, "pull", order[i]), ratio(op, "push", order[i])
+		for (i = 1; i <= n; i++) {
+			row = ns(op, "flowtable", order[i]) ns(op, "hash", order[i]) ns(op, "pull", order[i]) ns(op, "push", order[i])
+			if (row ~ /[0-9]/)
+				printf "  %-18s%s %s%s\n", order[i], row, ratio(op, "pull", order[i]), ratio(op, "push", order[i])
+		}
 	}
 }
 
@@ -105,14 +109,16 @@ function many(kernel, door, what,    name) {
 	split($1, part, ".")
 	if (part[1] == "bytes")
 		flows = part[length(part)]
-	kernel = part[1] == "ns" ? "ns" : $1 ~ /^insn\.6\.12\./ ? "insn.6.12" : part[1] "." part[2]
-	if ($3 > widest[kernel])
+	kernel = part[1] == "ns" ? "ns" : part[1] "." part[2]
+	if ($1 ~ /^(insn|wall)\.6\.12\./)
+		kernel = part[1] ".6.12"
+	if ($1 !~ /\.connect_/ && $3 >= widest[kernel])
 		widest[kernel] = $3
 	if ($1 ~ /^parts\..*\.hash$/ && !(part[length(part) - 1] in known)) {
 		known[part[length(part) - 1]] = 1
 		taken[++apart] = part[length(part) - 1]
 	}
-	if ($1 ~ /^insn\..*\.floor\./) {
+	if ($1 ~ /^(insn|wall)\..*\.floor\./) {
 		case_ = part[length(part)]
 		if (!(case_ in seen)) {
 			seen[case_] = 1
@@ -122,15 +128,16 @@ function many(kernel, door, what,    name) {
 }
 
 END {
-	if (widest["insn.6.12"] != "")
-		packets("6.12", "kfunc")
-	if (widest["insn.patched"] != "")
-		packets("patched", "map")
+	unit = "insn"
+	packets("Instructions per packet", "6.12", "kfunc")
+	packets("Instructions per packet", "patched", "map")
+	unit = "wall"
+	packets("Nanoseconds per packet, by the clock,", "6.12", "kfunc")
 	if (apart) {
 		made_of("6.12", "kfunc")
 		made_of("patched", "push")
 	}
-	if (widest["ns"] != "")
+	if ("ns" in widest)
 		tables_ns()
 	if ("insn.6.12.connect_plain.tcp4_masq_1" in figure) {
 		printf "\nConnections per second of a machine with 1000 million instructions a second\n"
@@ -147,6 +154,7 @@ END {
 		many("patched", "none", "the flowtable alone")
 		many("patched", "pull", "with flowmap, pull")
 		many("patched", "push", "with flowmap, push")
-		printf "  %-42s%10d\n", "bytes for one direction of a flow", figure["bytes.direction.patched." flows]
+		if (("bytes.direction.patched." flows) in figure)
+			printf "  %-42s%10d\n", "bytes for one direction of a flow", figure["bytes.direction.patched." flows]
 	}
 }
