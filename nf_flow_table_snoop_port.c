@@ -43,6 +43,19 @@ static bool snoop_dev_sends_tags(const struct net_device *dev)
 }
 
 /*
+ * Does @dev run programs before it looks whether a frame's checksum is finished?
+ * What a virtual machine leaves to its tap, and the other end to xen-netfront,
+ * is said apart from the frame; see tun_build_skb() and xennet_run_xdp().
+ */
+static bool snoop_dev_hides_csum(const struct net_device *dev)
+{
+	const struct device *parent = dev->dev.parent;
+
+	return (dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "tun")) ||
+	       (parent && parent->bus && !strcmp(parent->bus->name, "xen"));
+}
+
+/*
  * What frames lack when XDP sees them.  A NIC that strips tags, and a veth whose
  * peer leaves tag or checksum to the device, tell an skb but no program.
  *
@@ -57,8 +70,10 @@ static u32 snoop_dev_lacks(const struct net_device *dev)
 	const struct net_device *peer;
 	u32 block = 0;
 
+	if (snoop_dev_hides_csum(dev))
+		block |= NF_SNOOP_IN_CSUM;
 	if (!dev->netdev_ops->ndo_get_peer_dev)
-		return dev->features & strips ? NF_SNOOP_IN_VLAN : 0;
+		return dev->features & strips ? block | NF_SNOOP_IN_VLAN : block;
 
 	peer = dev->netdev_ops->ndo_get_peer_dev((struct net_device *)dev);
 	if (!peer)
