@@ -149,6 +149,10 @@ static void snoop_port_scan(struct snoop_port *port)
 			upper[uppers++].header = snoop_climb_header(&rung);
 		}
 		above = snoop_dev_scan(rung.dev, &signature, &chain);
+		/* generic XDP, which the stack runs for each device on the way */
+		if (rcu_access_pointer(rung.dev->xdp_prog) &&
+		    !snoop_dev_is_allowed(rung.dev))
+			above |= NF_SNOOP_IN_TC;
 		/* A door that comes from tc ingress comes from that below. */
 		if (above & NF_SNOOP_IN_TC)
 			above |= NF_SNOOP_UPPER;

@@ -5,6 +5,7 @@
 # the same, and VLAN devices count what they receive, too.
 . "$(dirname "$0")/links.sh"
 
+other=$(object other.bpf.o) || skip "no program 'other.bpf.o'"
 load_modules
 links_topology
 hold_one_of_each
@@ -48,6 +49,14 @@ for dev in r0 r0.10; do
 	sleep 0.1
 	by_xdp 1 1 "${flow[@]}"
 done
+
+# Nor is generic XDP skipped, which the stack runs for the VLAN device. To set it makes routes stale.
+ip -n "$router" link set dev r0.10 xdpgeneric object "$other" section xdp
+again "${flow[@]}"
+by_xdp 0 1 "${flow[@]}"
+ip -n "$router" link set dev r0.10 xdpgeneric off
+again "${flow[@]}"
+by_xdp 1 1 "${flow[@]}"
 
 # What ends a connection ends it at once, in both directions; another packet takes it up again.
 flow+=(proto=6)
