@@ -115,7 +115,7 @@ snoop_lookup_slowly(struct net *net, const struct nf_flowmap_key *key, u32 door,
 	local_bh_disable();
 	rcu_read_lock();
 	if (!entry || !snoop_entry_check(entry, now))
-		entry = snoop_pull(net, key, entry, now);
+		entry = snoop_pull(net, key, door, entry, now);
 	rcu_read_unlock();
 	local_bh_enable();
 

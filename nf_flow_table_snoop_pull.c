@@ -246,14 +246,26 @@ static bool snoop_entry_confirm(struct snoop_entry *entry,
 	return true;
 }
 
+/*
+ * Would the flowtable's hook forward the packet?  Where something runs before that,
+ * the packet has to get there first, and then the hook does what follows from it.
+ */
+static bool snoop_is_forwarded(const struct nf_flowmap_key *key, u32 door,
+			       const struct snoop_port *port,
+			       const struct snoop_answer *answer)
+{
+	return key->len - 1 < answer->tuple->mtu &&
+	       !(READ_ONCE(port->block) & door & ~NF_SNOOP_UPPERS);
+}
+
 /* Make the table say what the kernel answered; @old is what it says, or NULL. */
 static struct snoop_entry *snoop_entry_update(struct net *net,
 					      const struct nf_flowmap_key *key,
-					      struct snoop_entry *old,
+					      u32 door, struct snoop_entry *old,
 					      const struct snoop_answer *answer,
 					      struct snoop_port *port, u32 now)
 {
-	bool forward = key->len - 1 < answer->tuple->mtu;
+	bool forward = snoop_is_forwarded(key, door, port, answer);
 	u32 bucket = snoop_bucket(net, key);
 	struct snoop_entry *entry;
 	struct snoop_hop *hop;
@@ -370,7 +382,7 @@ struct snoop_port *snoop_ask_port(struct net *net,
  * XDP could forward.
  */
 struct snoop_entry *snoop_pull(struct net *net,
-			       const struct nf_flowmap_key *packet,
+			       const struct nf_flowmap_key *packet, u32 door,
 			       struct snoop_entry *entry, u32 now)
 {
 	struct nf_flowmap_key key = *packet;
@@ -391,7 +403,7 @@ struct snoop_entry *snoop_pull(struct net *net,
 		return NULL;
 	}
 
-	entry = snoop_entry_update(net, &key, entry, &answer, port, now);
+	entry = snoop_entry_update(net, &key, door, entry, &answer, port, now);
 	snoop_port_put(port);
 
 	return entry;

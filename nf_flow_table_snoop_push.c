@@ -24,7 +24,7 @@ static void snoop_push_add(struct nf_flowtable *flowtable,
 
 	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
 		snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
-		snoop_pull(net, &key, NULL, jiffies);
+		snoop_pull(net, &key, 0, NULL, jiffies);
 	}
 }
 

@@ -440,7 +440,7 @@ struct snoop_port *snoop_ask_port(struct net *net,
 				  struct snoop_entry *entry, u32 now,
 				  struct snoop_answer *answer);
 struct snoop_entry *snoop_pull(struct net *net,
-			       const struct nf_flowmap_key *packet,
+			       const struct nf_flowmap_key *packet, u32 door,
 			       struct snoop_entry *entry, u32 now);
 
 /* nf_flow_table_snoop_age.c */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A flowtable with "counter": conntrack knows each packet and byte, whichever way it took, and its DESTROY event says so. A flow
-# that only XDP forwards lives past its timeout, and ends when the traffic does.
+# that only XDP forwards lives past its timeout, and ends when the traffic does, or when none of it comes through.
 #
 #  client              router              server
 #   c0 10.0.1.2 ---- r0 10.0.1.1
@@ -126,6 +126,20 @@ fall_silent()
 	succeeds "$family: and ends then" busywait $((seconds * 1000 + 4000)) is_over "$family"
 }
 
+# starve FAMILY: packets that a chain drops before the flowtable are none of the flow's
+starve()
+{
+	local family=$1
+
+	establish
+	r nft "table netdev first { chain in { type filter hook ingress device r0 priority -10; meta l4proto udp drop; }; }"
+	c wire stream c0 $((udp_timeout * 1000 + 10000)) "${there[@]}" >/dev/null &
+	succeeds "$family: the flow ends though dropped packets come" busywait $((udp_timeout * 1000 + 4000)) is_over "$family"
+	r nft delete table netdev first
+	kill $!
+	wait $! || true
+}
+
 need conntrack wire
 load_modules
 topology
@@ -142,6 +156,7 @@ account ipv6 48
 r sysctl -q net.netfilter.nf_flowtable_udp_timeout=$udp_timeout
 there=("${ipv4[@]}") back=("${back4[@]}")
 keep_alive ipv4
+starve ipv4
 there=("${ipv6[@]}") back=("${back6[@]}")
 keep_alive ipv6
 
