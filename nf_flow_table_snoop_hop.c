@@ -250,10 +250,10 @@ bool snoop_hop_check(struct snoop_hop *hop, u32 now)
 	struct snoop_port *port = hop->id.port;
 	bool done;
 
-	if (checked == now)
+	if (snoop_scan_is_new(checked, now))
 		return true;
 	if (!spin_trylock(&hop->lock))
-		return now - checked <= 1;
+		return snoop_scan_is_recent(checked, now);
 
 	done = snoop_port_check(port, now);
 	if (done) {
@@ -392,7 +392,7 @@ static noinline int snoop_hop_new(const struct snoop_hop_id *id, u64 hash,
 		return 0;
 
 	snoop_hop_put(*hop);
-	return SNOOP_STAT_stale;
+	return -EBUSY;
 }
 
 /*
@@ -400,8 +400,8 @@ static noinline int snoop_hop_new(const struct snoop_hop_id *id, u64 hash,
  * checked.  Where it is not, or leads elsewhere now, the way is found anew.
  *
  * Context: BH disabled, RCU read lock.
- * Return: 0, with a reference to @hop, checked, for the caller, or the enum
- * snoop_stat that says why there is none.
+ * Return: 0, with a reference to @hop, checked, for the caller; the enum
+ * snoop_stat that says why there is none; -EBUSY while another CPU is at it.
  */
 static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
 			 struct snoop_hop **hop)
@@ -410,10 +410,13 @@ static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
 
 	*hop = snoop_hop_find(id, hash, NULL);
 	if (*hop) {
-		if (snoop_hop_check(*hop, now) &&
-		    !(READ_ONCE((*hop)->block) & NF_SNOOP_GONE))
+		bool checked = snoop_hop_check(*hop, now);
+
+		if (checked && !(READ_ONCE((*hop)->block) & NF_SNOOP_GONE))
 			return 0;
 		snoop_hop_put(*hop);
+		if (!checked)
+			return -EBUSY;
 	}
 
 	return snoop_hop_new(id, hash, now, hop);
@@ -424,8 +427,9 @@ static int snoop_hop_get(const struct snoop_hop_id *id, u32 now,
  * nf_flow_offload_ip_hook() and nf_flow_offload_ipv6_hook() do.
  *
  * Context: BH disabled, RCU read lock; the caller has a reference to @port.
- * Return: 0, with a reference to @hop, from @port and checked, for the caller, or
- * the enum snoop_stat that says why XDP cannot send there.
+ * Return: 0, with a reference to @hop, from @port and checked, for the caller; the
+ * enum snoop_stat that says why XDP cannot send there; -EBUSY where another CPU
+ * is about to find out, and nothing is known yet.
  */
 int snoop_route(struct snoop_port *port, const struct snoop_answer *answer,
 		u32 now, struct snoop_hop **hop)

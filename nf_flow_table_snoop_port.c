@@ -181,10 +181,10 @@ bool snoop_port_check(struct snoop_port *port, u32 now)
 	/* pairs with the release below: what the scan wrote comes with it */
 	u32 checked = smp_load_acquire(&port->checked);
 
-	if (checked == now)
+	if (snoop_scan_is_new(checked, now))
 		return true;
 	if (!spin_trylock(&port->lock))
-		return now - checked <= 1;
+		return snoop_scan_is_recent(checked, now);
 
 	if (!(port->block & NF_SNOOP_GONE))
 		snoop_port_scan(port);

@@ -274,6 +274,8 @@ static struct snoop_entry *snoop_entry_update(struct net *net,
 	stat = SNOOP_STAT_full;
 	if (old || !snoop_is_full(net))
 		stat = snoop_route(port, answer, now, &hop);
+	if (stat < 0)
+		return NULL;
 	if (stat) {
 		snoop_count_stat(net, stat);
 		goto none;

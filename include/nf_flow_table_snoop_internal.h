@@ -113,6 +113,18 @@ struct snoop_frame {
 
 static_assert(sizeof(struct snoop_frame) == 40);
 
+/* Of this jiffy?  Another CPU can be one ahead of the one that asks at @now. */
+static inline bool snoop_scan_is_new(u32 checked, u32 now)
+{
+	return checked - now <= 1;
+}
+
+/* Good enough while another CPU scans? */
+static inline bool snoop_scan_is_recent(u32 checked, u32 now)
+{
+	return snoop_scan_is_new(checked, now - 1);
+}
+
 /* What tells one hop from another; compared as memory. */
 struct snoop_hop_id {
 	struct snoop_port	*port;		/* where its packets come from */
