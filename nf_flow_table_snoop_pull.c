@@ -175,9 +175,15 @@ static struct snoop_entry *snoop_entry_build(struct net *net,
 	struct snoop_entry *entry;
 	int stat = SNOOP_STAT_miss;
 
-	/* The flow holds its conntrack entry, and RCU holds the flow. */
+	/*
+	 * RCU holds the flow, and the flow its conntrack entry; in older kernels
+	 * only until it is deleted, which comes after its teardown.
+	 */
 	if (!refcount_inc_not_zero(&ct->ct_general.use))
 		goto err_hop;
+	smp_rmb(); /* whose life that is, before the mark */
+	if (test_bit(NF_FLOW_TEARDOWN, &answer->flow->flags))
+		goto err_ct;
 
 	stat = SNOOP_STAT_full;
 	if (atomic_inc_return(&snoop_entries) > snoop_max_entries)
@@ -204,6 +210,7 @@ err_used:
 	atomic_dec(&sn->used);
 err_count:
 	atomic_dec(&snoop_entries);
+err_ct:
 	nf_ct_put(ct);
 err_hop:
 	snoop_hop_put(hop);
