@@ -121,7 +121,8 @@ static void snoop_entry_removed(struct snoop_entry *entry)
 	atomic_dec(&snoop_net(net)->used);
 	snoop_count_stat(net, SNOOP_STAT_remove);
 	smp_wmb(); /* its mark, then RCU's head; see snoop_entry_key() */
-	call_rcu(&entry->rcu, snoop_entry_free_rcu);
+	/* who waits for a slot, or for the conntrack entry, waits for this */
+	compat_call_rcu_hurry(&entry->rcu, snoop_entry_free_rcu);
 }
 
 /*

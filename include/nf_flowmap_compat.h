@@ -58,6 +58,17 @@
 #define dst_rtable(_ptr) container_of_const(_ptr, struct rtable, dst)
 #endif
 
+/* "rcu: Make call_rcu() lazy to save power", 6.2 */
+static inline void compat_call_rcu_hurry(struct rcu_head *head,
+					 rcu_callback_t func)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	call_rcu_hurry(head, func);
+#else
+	call_rcu(head, func);
+#endif
+}
+
 /* Does the kernel tell us of @flowtable's flows?  A patch of ours, patches/. */
 static inline bool compat_is_snooped(const struct nf_flowtable *flowtable)
 {
