@@ -121,7 +121,7 @@ static int __init flowmap_kfuncs_init(void)
  */
 struct flowmap {
 	struct bpf_map		map;
-	struct net		*net;	/* NULL once it ended; RCU */
+	struct net		*net;	/* NULL: empty for good; RCU */
 	struct list_head	list;
 };
 
@@ -309,23 +309,81 @@ static const struct bpf_modular_map_type flowmap_type = {
 	.owner	= THIS_MODULE,
 };
 
+/* The maps of @net are empty from now on.  Return: whether there are any. */
+static bool flowmap_forget(const struct net *net)
+{
+	struct flowmap *flowmap;
+	bool any = false;
+
+	lockdep_assert_held(&flowmap_lock);
+
+	list_for_each_entry(flowmap, &flowmaps, list) {
+		if (flowmap->net != net)
+			continue;
+		WRITE_ONCE(flowmap->net, NULL);
+		any = true;
+	}
+
+	return any;
+}
+
 /* snoop's own exit, which takes the entries down, comes after this. */
 static void __net_exit flowmap_net_exit(struct list_head *nets)
 {
-	struct flowmap *flowmap;
 	struct net *net;
 
 	mutex_lock(&flowmap_lock);
 	list_for_each_entry(net, nets, exit_list)
-		list_for_each_entry(flowmap, &flowmaps, list)
-			if (flowmap->net == net)
-				WRITE_ONCE(flowmap->net, NULL);
+		flowmap_forget(net);
 	mutex_unlock(&flowmap_lock);
 	synchronize_rcu();
 }
 
 static struct pernet_operations flowmap_net_ops = {
 	.exit_batch	= flowmap_net_exit,
+};
+
+/* Context: RTNL. */
+static bool flowmap_dev_has_programs(struct net_device *dev)
+{
+	bool has;
+
+	rcu_read_lock();
+	has = dev_xdp_prog_count(dev) || compat_tc_ingress(dev) ||
+	      compat_tc_egress(dev);
+	rcu_read_unlock();
+
+	return has;
+}
+
+/*
+ * A device takes its programs along to another netns.  There they would go on to
+ * find the flows of the one that it leaves: the kernel tells a map nothing of the
+ * device that a packet came by.  Nor can be told for sure which maps they reach.
+ *
+ * Context: RTNL; the device is closed.
+ */
+static int flowmap_dev_event(struct notifier_block *nb, unsigned long event,
+			     void *ptr)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+
+	if (event != NETDEV_UNREGISTER || dev->reg_state != NETREG_REGISTERED ||
+	    !flowmap_dev_has_programs(dev))
+		return NOTIFY_DONE;
+
+	mutex_lock(&flowmap_lock);
+	if (flowmap_forget(dev_net(dev))) {
+		nf_flow_snoop_limit(dev_net(dev), U32_MAX);
+		netdev_warn(dev, "leaves its netns with BPF programs: maps of flows there are empty now, load their programs anew\n");
+	}
+	mutex_unlock(&flowmap_lock);
+
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block flowmap_dev_notifier = {
+	.notifier_call	= flowmap_dev_event,
 };
 
 static int __init flowmap_map_init(void)
@@ -336,10 +394,20 @@ static int __init flowmap_map_init(void)
 	if (err)
 		return err;
 
+	err = register_netdevice_notifier(&flowmap_dev_notifier);
+	if (err)
+		goto err_net;
+
 	err = bpf_map_register_type(&flowmap_type);
 	if (err)
-		unregister_pernet_subsys(&flowmap_net_ops);
+		goto err_notifier;
 
+	return 0;
+
+err_notifier:
+	unregister_netdevice_notifier(&flowmap_dev_notifier);
+err_net:
+	unregister_pernet_subsys(&flowmap_net_ops);
 	return err;
 }
 
@@ -347,6 +415,7 @@ static int __init flowmap_map_init(void)
 static void __exit flowmap_map_exit(void)
 {
 	bpf_map_unregister_type(&flowmap_type);
+	unregister_netdevice_notifier(&flowmap_dev_notifier);
 	unregister_pernet_subsys(&flowmap_net_ops);
 }
 

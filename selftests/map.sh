@@ -150,6 +150,40 @@ sleep 0.5
 make_flows 10
 check "it has gone: walked" "$(on_map count all)" = "10 keys 10 values"
 
+# A device that leaves with its program takes no flows along, though its new index is one of theirs. Attached anew, others go on.
+elsewhere='' other=''
+new_ns elsewhere other
+ip link add r9 netns "$router" type veth peer name p9 netns "$elsewhere"
+up "$router" r9
+up "$elsewhere" p9
+r flowmap detach r0 r1
+r flowmap attach -d map r0 r1 r9
+make_flows 1
+sleep 0.1
+before=$(forwarded r0)
+make_flows 1
+check "XDP forwards" $(($(forwarded r0) - before)) -ge 2
+ip -n "$other" link add x9 index "$(r cat /sys/class/net/r9/ifindex)" type veth peer name y9 index 900
+ip -n "$router" link set r9 netns "$other"
+up "$other" r9
+# The routes changed with the device.
+make_flows 1
+sleep 0.1
+check "index of the device that left" "$(ip netns exec "$other" cat /sys/class/net/r9/ifindex)" -eq "$(r cat /sys/class/net/r0/ifindex)"
+before=$(forwarded r0)
+ip netns exec "$elsewhere" wire send p9 "${ipv4[@]}" sport=1 -- -- -- -- >/dev/null
+sleep 0.2
+check "forwarded there" $(($(forwarded r0) - before)) -eq 0
+r flowmap detach r0 r1
+r flowmap attach -d map r0 r1
+make_flows 1
+before=$(forwarded r0)
+make_flows 1
+check "forwarded here again" $(($(forwarded r0) - before)) -ge 2
+rm "$pins/all"
+nsenter --net="/run/netns/$router" flows pin "$pins/all" max=1000 >/dev/null
+succeeds "a new map finds flows" test "$(on_map count all)" != "0 keys 0 values"
+
 # Maps do not hold a namespace, nor find anything after its end.
 ip netns pids "$router" | xargs -r kill -KILL
 ip -n "$router" link delete r0
