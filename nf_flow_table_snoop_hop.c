@@ -355,7 +355,7 @@ static struct snoop_hop *snoop_hop_add(const struct snoop_way *way, u64 hash)
 	refcount_inc(&fresh->id.port->refs);
 	fresh->frame = way->frame;
 	fresh->block = NF_SNOOP_OUT_DOWN;
-	fresh->checked = (u32)jiffies - 2;
+	fresh->checked = (u32)jiffies - HZ; /* long before any packet of now */
 	refcount_set(&fresh->refs, 1);
 	spin_lock_init(&fresh->lock);
 

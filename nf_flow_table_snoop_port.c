@@ -260,7 +260,7 @@ struct snoop_port *snoop_port_get(struct net *net,
 	if (climb)
 		memcpy(fresh->encap, key->encap, sizeof(fresh->encap));
 	fresh->block = NF_SNOOP_IN_CHAIN;
-	fresh->checked = (u32)jiffies - 2;
+	fresh->checked = (u32)jiffies - HZ; /* long before any packet of now */
 	refcount_set(&fresh->refs, 1);
 	spin_lock_init(&fresh->lock);
 
