@@ -248,7 +248,7 @@ static int parse_options(struct options *opt, int argc, char **argv)
 			return fail(SEE_HELP, "option '%s' needs a value",
 				    argv[optind - 1]);
 		default:
-			return optopt ?
+			return optopt && strncmp(argv[optind - 1], "--", 2) ?
 			       fail(SEE_HELP, "unknown option '-%c'", optopt) :
 			       fail(SEE_HELP, "unknown option '%s'",
 				    argv[optind - 1]);
