@@ -129,15 +129,16 @@ fall_silent()
 # starve FAMILY: packets that a chain drops before the flowtable are none of the flow's
 starve()
 {
-	local family=$1
+	local family=$1 stream
 
 	establish
 	r nft "table netdev first { chain in { type filter hook ingress device r0 priority -10; meta l4proto udp drop; }; }"
-	c wire stream c0 $((udp_timeout * 1000 + 10000)) "${there[@]}" >/dev/null &
+	ip netns exec "$client" wire stream c0 1000000 "${there[@]}" >/dev/null &
+	stream=$!
 	succeeds "$family: the flow ends though dropped packets come" busywait $((udp_timeout * 1000 + 4000)) is_over "$family"
+	kill $stream
+	wait $stream || true
 	r nft delete table netdev first
-	kill $!
-	wait $! || true
 }
 
 need conntrack wire

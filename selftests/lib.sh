@@ -360,6 +360,7 @@ hold_one_of_each()
 	r tc qdisc add dev other clsact
 	r tc filter add dev other ingress matchall action ok
 	r tc filter add dev other egress matchall action ok
+	ip -n "$router" link set dev other xdpgeneric object "$(object other.bpf.o)" section xdp
 	r nft -f - <<-END
 	table netdev other {
 		chain ingress {

@@ -182,14 +182,14 @@ make_flows 1
 check "forwarded here again" $(($(forwarded r0) - before)) -ge 2
 rm "$pins/all"
 nsenter --net="/run/netns/$router" flows pin "$pins/all" max=1000 >/dev/null
-succeeds "a new map finds flows" test "$(on_map count all)" != "0 keys 0 values"
+succeeds "a new map finds flows" grep '^[1-9]' <<<"$(on_map count all)"
 
 # Maps do not hold a namespace, nor find anything after its end.
 ip netns pids "$router" | xargs -r kill -KILL
 ip -n "$router" link delete r0
 ip netns delete "$router"
 router=$server
-namespaces=("$client" "$server")
+namespaces=("$client" "$server" "$elsewhere" "$other")
 empty()
 {
 	[ "$(on_map count all)" = "0 keys 0 values" ]
