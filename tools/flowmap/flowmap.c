@@ -63,24 +63,25 @@ static void json_names(const char *what, char **names, int count)
 	puts("]}");
 }
 
+/* What a command returns that did something to @names. */
+static int done(const struct options *opt, int err, const char *what,
+		char **names, int count)
+{
+	if (!err && opt->json)
+		json_names(what, names, count);
+
+	return err;
+}
+
 static int cmd_attach(const struct options *opt, char **args, int count)
 {
-	if (xdp_attach(args, count, opt->door))
-		return -1;
-	if (opt->json)
-		json_names("attached", args, count);
-
-	return 0;
+	return done(opt, xdp_attach(args, count, opt->door), "attached", args,
+		    count);
 }
 
 static int cmd_detach(const struct options *opt, char **args, int count)
 {
-	if (xdp_detach(args, count))
-		return -1;
-	if (opt->json)
-		json_names("detached", args, count);
-
-	return 0;
+	return done(opt, xdp_detach(args, count), "detached", args, count);
 }
 
 static int cmd_stats(const struct options *opt, char **args, int count)
@@ -97,32 +98,19 @@ static int cmd_allow(const struct options *opt, char **args, int count)
 {
 	if (!count)
 		return allow_show(opt->json);
-	if (allow_set(args, count, true))
-		return -1;
-	if (opt->json)
-		json_names("allowed", args, count);
 
-	return 0;
+	return done(opt, allow_set(args, count, true), "allowed", args, count);
 }
 
 static int cmd_deny(const struct options *opt, char **args, int count)
 {
-	if (allow_set(args, count, false))
-		return -1;
-	if (opt->json)
-		json_names("denied", args, count);
-
-	return 0;
+	return done(opt, allow_set(args, count, false), "denied", args, count);
 }
 
 static int cmd_snoop(const struct options *opt, char **args, int count)
 {
-	if (flowtable_add(args, count, opt->counter, opt->offload))
-		return -1;
-	if (opt->json)
-		json_names("made", &args[2], 1);
-
-	return 0;
+	return done(opt, flowtable_add(args, count, opt->counter, opt->offload),
+		    "made", &args[2], 1);
 }
 
 static int cmd_version(const struct options *opt, char **args, int count)
