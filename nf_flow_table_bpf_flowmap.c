@@ -374,7 +374,7 @@ static int flowmap_dev_event(struct notifier_block *nb, unsigned long event,
 
 	mutex_lock(&flowmap_lock);
 	if (flowmap_forget(dev_net(dev))) {
-		nf_flow_snoop_limit(dev_net(dev), U32_MAX);
+		flowmap_limit(dev_net(dev));
 		netdev_warn(dev, "leaves its netns with BPF programs: maps of flows there are empty now, load their programs anew\n");
 	}
 	mutex_unlock(&flowmap_lock);

@@ -77,7 +77,7 @@ static u32 snoop_dev_lacks(const struct net_device *dev)
 
 	peer = dev->netdev_ops->ndo_get_peer_dev((struct net_device *)dev);
 	if (!peer)
-		return 0;
+		return block;
 
 	if (peer->features & NETIF_F_CSUM_MASK)
 		block |= NF_SNOOP_IN_CSUM;
