@@ -50,7 +50,7 @@ static const char usage[] =
 	"                               address, file and line, or - behind the end\n"
 	"bench sink DEV                 drop what DEV receives\n"
 	"bench redirect DEV TO          send it out of TO\n"
-	"bench upstream DEV             forward it with bpf_xdp_flow_lookup()\n"
+	"bench upstream DEV OUT         forward it with bpf_xdp_flow_lookup(), to OUT\n"
 	"bench map COUNT PROGRAM...     run it with a BPF hash map for so many flows,\n"
 	"                               whose descriptor stands for %d in its last argument\n";
 
@@ -401,9 +401,14 @@ static void cmd_redirect(char **args)
 static void cmd_upstream(char **args)
 {
 	struct upstream_bpf *skel = upstream_bpf__open_and_load();
+	int out = dev_index(args[1]), err;
 
 	if (!skel)
 		die("cannot load the program: has this kernel bpf_xdp_flow_lookup()?");
+	err = bpf_map__update_elem(skel->maps.bench_ports, &out, sizeof(out),
+				   &out, sizeof(out), BPF_ANY);
+	if (err)
+		die("cannot forward to %s: %s", args[1], strerror(-err));
 	put_on(args[0], skel->progs.bench_upstream);
 	upstream_bpf__destroy(skel);
 }
@@ -520,7 +525,7 @@ int main(int argc, char **argv)
 		{ "lines", 0, 0, cmd_lines },
 		{ "sink", 1, 0, cmd_sink },
 		{ "redirect", 2, 0, cmd_redirect },
-		{ "upstream", 1, 0, cmd_upstream },
+		{ "upstream", 2, 0, cmd_upstream },
 		{ "map", 2, 1, cmd_map },
 	};
 	size_t i;

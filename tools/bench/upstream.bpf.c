@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the kernel itself offers since 6.11, for comparison: look the flow up
- * with bpf_xdp_flow_lookup(), read the addresses that leave from the other
- * direction's tuple, and ask bpf_fib_lookup() for the way out.
+ * What the kernel itself offers since 6.11, for comparison, as xdp-forward of
+ * xdp-tools goes about it: look the flow up with bpf_xdp_flow_lookup(), read its
+ * flags and, where there is NAT, the addresses and ports that leave, ask
+ * bpf_fib_lookup() for the way out, see that this is a device to forward to, and
+ * redirect by the map of those.  The kernel's memory is read with the helper, as
+ * there; what NAT needs at once, there a field at a time.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -25,12 +28,22 @@
 /* Only what is read of the kernel's structures; libbpf finds where it is. */
 struct flow_offload_tuple {
 	struct in_addr	src_v4;
-	unsigned char	dir : 2;
+	unsigned char	dir : 2,
+			xmit_type : 3;
 } __attribute__((preserve_access_index));
 
 struct flow_offload_tuple_rhash {
 	struct flow_offload_tuple tuple;
 } __attribute__((preserve_access_index));
+
+struct flow_offload {
+	struct flow_offload_tuple_rhash tuplehash[2];
+	unsigned long	flags;
+} __attribute__((preserve_access_index));
+
+#define NF_FLOW_SNAT		(1UL << 0)
+#define NF_FLOW_DNAT		(1UL << 1)
+#define FLOW_OFFLOAD_XMIT_NEIGH	1
 
 struct bpf_flowtable_opts {
 	__s32 error;
@@ -47,12 +60,21 @@ struct nat {
 	__be32	words[2 * V6 + 1];
 };
 
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, 64);
+	__type(key, int);
+	__type(value, int);
+} bench_ports SEC(".maps");
+
 struct flow_offload_tuple_rhash *
 bpf_xdp_flow_lookup(struct xdp_md *ctx, struct bpf_fib_lookup *fib,
 		    struct bpf_flowtable_opts *opts, __u32 opts_len) __ksym;
 
-static __always_inline __u16 fold(__u32 sum)
+static __always_inline __u16 fold(__u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 
@@ -69,18 +91,17 @@ static __always_inline void copy_words(void *to, const void *from, int words)
 		out[i] = in[i];
 }
 
-static __always_inline int read_nat(struct flow_offload_tuple_rhash *flow,
+/* Of the direction that is not @dir. */
+static __always_inline int read_nat(struct flow_offload *flow, int dir,
 				    struct nat *nat, int addr)
 {
 	__u64 size = bpf_core_type_size(struct flow_offload_tuple_rhash);
-	const char *tuple = (const char *)&flow->tuple.src_v4;
+	const char *tuple = (const char *)&flow->tuplehash[0].tuple.src_v4;
 	struct tuple_head other;
 	__be16 *ports = (__be16 *)&nat->words[2 * addr];
 
-	/* It lies before this one or behind it. */
-	tuple -= size;
-	if (!BPF_CORE_READ_BITFIELD(flow, tuple.dir))
-		tuple += 2 * size;
+	if (!dir)
+		tuple += size;
 	if (bpf_probe_read_kernel(&other, sizeof(other), tuple))
 		return -1;
 
@@ -92,11 +113,16 @@ static __always_inline int read_nat(struct flow_offload_tuple_rhash *flow,
 	return 0;
 }
 
-static __always_inline __u16 csum_change(__u16 check, struct nat *from,
-					 struct nat *to, int words)
+static __always_inline __u16 csum_change(__u16 check, const struct nat *from,
+					 const struct nat *to, int words)
 {
-	return fold(bpf_csum_diff(from->words, 4 * words, to->words, 4 * words,
-				  (__u16)~check));
+	__u64 sum = (__u16)~check;
+	int i;
+
+	for (i = 0; i < words; i++)
+		sum += (__u64)(__u32)~from->words[i] + to->words[i];
+
+	return fold(sum);
 }
 
 static __always_inline void translate_ip(void *network, struct nat *from,
@@ -104,17 +130,13 @@ static __always_inline void translate_ip(void *network, struct nat *from,
 {
 	struct ipv6hdr *ip6 = network;
 	struct iphdr *ip = network;
-	__u32 ttl = bpf_htons(0x0100);
 
 	if (addr == V6) {
-		ip6->hop_limit--;
 		copy_words(&ip6->saddr, to->words, 2 * V6);
 		return;
 	}
 
-	ip->ttl--;
-	ip->check = fold(bpf_csum_diff(from->words, 8, to->words, 8,
-				       (__u16)~ip->check) + (__u16)~ttl);
+	ip->check = csum_change(ip->check, from, to, 2 * V4);
 	copy_words(&ip->saddr, to->words, 2 * V4);
 }
 
@@ -133,6 +155,22 @@ static __always_inline void translate_l4(void *l4, __u8 proto,
 	copy_words(l4, &to->words[2 * addr], 1);
 }
 
+static __always_inline void decrement_ttl(void *network, int addr)
+{
+	struct ipv6hdr *ip6 = network;
+	struct iphdr *ip = network;
+	__u32 check;
+
+	if (addr == V6) {
+		ip6->hop_limit--;
+		return;
+	}
+
+	check = ip->check + bpf_htons(0x0100);
+	ip->check = check + (check >= 0xffff);
+	ip->ttl--;
+}
+
 /* The addresses of @fib lie apart, with room for IPv6. */
 static __always_inline int forward(struct xdp_md *ctx,
 				   struct bpf_fib_lookup *fib, void *network,
@@ -140,33 +178,52 @@ static __always_inline int forward(struct xdp_md *ctx,
 {
 	struct ethhdr *eth = network - sizeof(*eth);
 	struct bpf_flowtable_opts opts = {};
-	struct flow_offload_tuple_rhash *flow;
+	struct flow_offload_tuple_rhash *found;
 	const __be16 *ports = l4;
+	struct flow_offload *flow;
+	unsigned long flags;
 	struct nat from, to;
+	int dir, is_nat;
 
-	copy_words(&from.words[0], fib->ipv6_src, addr);
-	copy_words(&from.words[addr], fib->ipv6_dst, addr);
-	copy_words(&from.words[2 * addr], l4, 1);
 	fib->sport = ports[0];
 	fib->dport = ports[1];
 	fib->l4_protocol = proto;
 	fib->ifindex = ctx->ingress_ifindex;
 
-	flow = bpf_xdp_flow_lookup(ctx, fib, &opts, sizeof(opts));
-	if (!flow || read_nat(flow, &to, addr))
+	found = bpf_xdp_flow_lookup(ctx, fib, &opts, sizeof(opts));
+	if (!found)
 		return XDP_PASS;
 
-	copy_words(fib->ipv6_src, &to.words[0], addr);
-	copy_words(fib->ipv6_dst, &to.words[addr], addr);
-	if (bpf_fib_lookup(ctx, fib, sizeof(*fib), 0))
+	dir = BPF_CORE_READ_BITFIELD_PROBED(found, tuple.dir);
+	flow = (void *)found - dir * bpf_core_type_size(*found);
+	if (bpf_core_read(&flags, sizeof(flags), &flow->flags) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(found, tuple.xmit_type) !=
+	    FLOW_OFFLOAD_XMIT_NEIGH)
 		return XDP_PASS;
 
-	translate_ip(network, &from, &to, addr);
-	translate_l4(l4, proto, &from, &to, addr);
+	is_nat = !!(flags & (NF_FLOW_SNAT | NF_FLOW_DNAT));
+	if (is_nat) {
+		copy_words(&from.words[0], fib->ipv6_src, addr);
+		copy_words(&from.words[addr], fib->ipv6_dst, addr);
+		copy_words(&from.words[2 * addr], l4, 1);
+		if (read_nat(flow, dir, &to, addr))
+			return XDP_PASS;
+		copy_words(fib->ipv6_src, &to.words[0], addr);
+		copy_words(fib->ipv6_dst, &to.words[addr], addr);
+	}
+	if (bpf_fib_lookup(ctx, fib, sizeof(*fib), 0) ||
+	    !bpf_map_lookup_elem(&bench_ports, &fib->ifindex))
+		return XDP_PASS;
+
+	if (is_nat) {
+		translate_l4(l4, proto, &from, &to, addr);
+		translate_ip(network, &from, &to, addr);
+	}
+	decrement_ttl(network, addr);
 	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
 
-	return bpf_redirect(fib->ifindex, 0);
+	return bpf_redirect_map(&bench_ports, fib->ifindex, 0);
 }
 
 /* The verifier follows UDP and TCP apart, each with its own length. */
