@@ -9,6 +9,10 @@ endif
 T ?=
 export T
 
+ifneq ($(words $(CURDIR)),1)
+$(error make and the kernel's build cannot work in a path with a space: move this directory from $(CURDIR))
+endif
+
 help:
 	@echo 'make demo                             see it work: stock Debian 6.12 in a VM, real traffic'
 	@echo 'make check [KERNELS="6.12 6.1 patched debug"] [T=pattern]'

@@ -7,9 +7,10 @@ vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root_dir=$(cd "$vm_dir/../.." && pwd)
 build_dir=$root_dir/build
 PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL=C
 # A make that called must not lend its flags and variables to the kernel's.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
-cache_dir=$(realpath -m "${FLOWMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flowmap}")
+cache_dir=$(realpath -m "${FLOWMAP_CACHE:-${XDG_CACHE_HOME:-${HOME:?set it, or FLOWMAP_CACHE}/.cache}/flowmap}")
 
 # Kernel log lines that no test may leave behind.
 splat_re='(BUG|WARNING|UBSAN|KASAN|KFENCE|KCSAN): |Oops|Call Trace|Kernel panic|general protection fault'
