@@ -101,7 +101,8 @@ function connection(path, what,    key) {
 function many(kernel, door, what,    name) {
 	name = kernel "." door "." flows
 	if (("us.teardown." name) in figure)
-		printf "  %-42s%10.1f%10.2f\n", kernel ", " what, figure["us.teardown." name] / 1000, figure["us.stall." name] / 1000
+		printf "  %-42s%10.1f%10s\n", kernel ", " what, figure["us.teardown." name] / 1000,
+			("us.stall." name) in figure ? sprintf("%.2f", figure["us.stall." name] / 1000) : "-"
 }
 
 {
