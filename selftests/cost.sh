@@ -11,7 +11,7 @@ bound=280
 [ -n "${FLOWMAP_ICOUNT-}" ] || skip "needs a machine that counts instructions, and FLOWMAP_ICOUNT=1 to say so"
 need bench conntrack
 measure=$here/../tools/bench/measure
-[ -x "$measure" ] || skip "no program 'tools/bench/measure'"
+[ -x "$measure" ] || missing "no program 'tools/bench/measure'"
 
 # Those that it makes.
 namespaces=(client router server)

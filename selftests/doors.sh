@@ -10,9 +10,9 @@
 . "$(dirname "$0")/lib.sh"
 
 need conntrack doors flows wire
-object=$(object doors.bpf.o) || skip "no doors.bpf.o"
+object=$(object doors.bpf.o) || missing "no doors.bpf.o"
 load_modules
-[ "$(flows create || true)" = OK ] || skip "no map types of modules"
+[ "$(flows create || true)" = OK ] || unpatched "no map types of modules"
 topology
 crafted_flows
 quiet_neighbours

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need setpriv
-other=$(object other.bpf.o) || skip "no program 'other.bpf.o'"
+other=$(object other.bpf.o) || missing "no program 'other.bpf.o'"
 load_modules
 
 # What is attached where, as far as this test is to blame.

@@ -12,7 +12,7 @@
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-stamp_so=$(type -P stamp.so) || skip "no stamp.so"
+stamp_so=$(type -P stamp.so) || missing "no stamp.so"
 
 # What the design promises.
 epoch_us=10000

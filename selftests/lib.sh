@@ -50,6 +50,19 @@ skip()
 	exit 4
 }
 
+# missing WHAT: without it there is nothing to test; but the machines of tools/vm have it, and those with patches/ what these bring.
+missing()
+{
+	[ -z "${FLOWMAP_MODULES-}" ] || { bad "$*"; exit 1; }
+	skip "$*"
+}
+
+unpatched()
+{
+	[ -z "${FLOWMAP_SERIES-}" ] || missing "$@"
+	skip "$*"
+}
+
 # check WHAT A OPERATOR B: as [ compares them
 check()
 {
@@ -136,7 +149,7 @@ need()
 
 	[ "$(id -u)" -eq 0 ] || skip "not root"
 	for tool in ip nft ethtool flowmap "$@"; do
-		command -v "$tool" >/dev/null || skip "no program '$tool'"
+		command -v "$tool" >/dev/null || missing "no program '$tool'"
 	done
 }
 
@@ -153,8 +166,8 @@ load_module()
 
 load_modules()
 {
-	load_module nf_flow_table_snoop || skip "nf_flow_table_snoop does not load"
-	load_module nf_flow_table_bpf_flowmap || skip "nf_flow_table_bpf_flowmap does not load"
+	load_module nf_flow_table_snoop || missing "nf_flow_table_snoop does not load"
+	load_module nf_flow_table_bpf_flowmap || missing "nf_flow_table_bpf_flowmap does not load"
 }
 
 # not_removed MODULE: rmmod refuses

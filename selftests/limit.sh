@@ -86,7 +86,7 @@ has_room()
 	[ "$(table entries)" -le $((max_entries - 2)) ]
 }
 
-busywait 5000 unload || skip "the modules are in use"
+busywait 5000 unload || missing "the modules are in use"
 trap restore EXIT
 refused 0
 refused 1

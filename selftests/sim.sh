@@ -5,8 +5,8 @@
 
 need conntrack wire
 sims=/sys/kernel/debug/netdevsim
-modprobe -a nf_flow_table netdevsim 2>/dev/null || skip "no netdevsim"
-[ -e $sims/flow_offload ] || skip "netdevsim takes no flows"
+modprobe -a nf_flow_table netdevsim 2>/dev/null || unpatched "no netdevsim"
+[ -e $sims/flow_offload ] || unpatched "netdevsim takes no flows"
 queue_max=/sys/module/nf_flow_table/parameters/offload_queue_max
 before_queue_max=$(<$queue_max)
 # The number of each port among netdevsim's devices.

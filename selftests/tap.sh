@@ -12,7 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need conntrack traffic tap
-modprobe -q tun || skip "no taps"
+modprobe -q tun || missing "no taps"
 load_modules
 
 has_tap()

@@ -14,7 +14,7 @@
 
 need tc conntrack traffic
 [ -e /proc/sys/net/core/bpf_jit_enable ] || skip "no kfuncs without a JIT"
-object=$(object tc.bpf.o) || skip "no program 'tc.bpf.o'"
+object=$(object tc.bpf.o) || missing "no program 'tc.bpf.o'"
 load_modules
 
 bytes=2000000

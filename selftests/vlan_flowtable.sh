@@ -5,7 +5,7 @@
 # the same, and VLAN devices count what they receive, too.
 . "$(dirname "$0")/links.sh"
 
-other=$(object other.bpf.o) || skip "no program 'other.bpf.o'"
+other=$(object other.bpf.o) || missing "no program 'other.bpf.o'"
 load_modules
 links_topology
 hold_one_of_each
