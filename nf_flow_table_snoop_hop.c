@@ -23,14 +23,26 @@
 static DEFINE_SPINLOCK(snoop_hops_lock);
 static DEFINE_HASHTABLE(snoop_hops, 10);
 
-static bool snoop_qdisc_is_plain(const struct Qdisc *qdisc)
+/*
+ * Does @qdisc neither classify nor shape?  fq_codel can be bypassed from its
+ * beginning until it gets a filter, see tc_new_tfilter(); and fq shapes where it
+ * has a rate for flows that come with none.
+ */
+static bool snoop_qdisc_is_plain(struct Qdisc *qdisc)
 {
-	static const char * const plain[] = {
-		"noqueue", "pfifo_fast", "fq_codel", "fq", "mq",
-	};
+	static const char * const plain[] = { "noqueue", "pfifo_fast", "mq" };
+	const struct compat_fq *fq;
 
-	return qdisc && match_string(plain, ARRAY_SIZE(plain),
-				     qdisc->ops->id) >= 0;
+	if (!qdisc)
+		return false;
+	if (!strcmp(qdisc->ops->id, "fq_codel"))
+		return READ_ONCE(qdisc->flags) & TCQ_F_CAN_BYPASS;
+	if (!strcmp(qdisc->ops->id, "fq")) {
+		fq = qdisc_priv(qdisc);
+		return READ_ONCE(fq->max_rate) == ~0UL;
+	}
+
+	return match_string(plain, ARRAY_SIZE(plain), qdisc->ops->id) >= 0;
 }
 
 static bool snoop_dev_queues_plainly(struct net_device *dev)
@@ -58,7 +70,8 @@ static u32 snoop_dev_block(struct net_device *dev)
 
 	if (rcu_access_pointer(dev->nf_hooks_egress))
 		block |= NF_SNOOP_OUT_CHAIN;
-	if (compat_tc_egress(dev))
+	/* a tap's user can have filters there that nobody else sees */
+	if (compat_tc_egress(dev) || snoop_dev_is_tap(dev))
 		block |= NF_SNOOP_OUT_TC;
 	if (!snoop_dev_queues_plainly(dev))
 		block |= NF_SNOOP_OUT_QDISC;
@@ -90,24 +103,41 @@ static u32 snoop_dev_xmit_block(struct net_device *dev)
 }
 
 /*
+ * Would a bond send @frame by another of its parts than an skb?  Where it chooses
+ * by what is in the packet it sees less of a tagged frame, and nothing of the
+ * hash that an skb may have had from a card or a socket; see bond_xmit_hash().
+ */
+static bool snoop_bond_chooses_otherwise(const struct bonding *bond,
+					 const struct snoop_frame *frame)
+{
+	const struct ethhdr *eth = (const struct ethhdr *)frame->l2;
+
+	return bond_mode_uses_xmit_hash(bond) &&
+	       (eth_type_vlan(eth->h_proto) ||
+		READ_ONCE(bond->params.xmit_policy) == BOND_XMIT_POLICY_ENCAP34);
+}
+
+/*
  * What the parts of a bond keep back, of which each could be the one that sends
- * @frame.  A bond that chooses by what is in the packet sees less of a tagged
- * frame than of an skb.
+ * @frame.  One with a queue_id gets what came in by that queue; see
+ * bond_slave_override().
  */
 static u32 snoop_bond_block(const struct net_device *dev,
 			    const struct snoop_frame *frame)
 {
-	const struct ethhdr *eth = (const struct ethhdr *)frame->l2;
 	struct bonding *bond = netdev_priv(dev);
+	bool otherwise = snoop_bond_chooses_otherwise(bond, frame);
 	struct list_head *iter;
 	struct slave *slave;
 	u32 block = 0;
 
-	bond_for_each_slave_rcu(bond, slave, iter)
+	bond_for_each_slave_rcu(bond, slave, iter) {
 		block |= snoop_dev_block(slave->dev);
+		otherwise |= READ_ONCE(slave->queue_id) != 0;
+	}
 	block &= ~NF_SNOOP_OUT_DOWN;
 
-	if (eth_type_vlan(eth->h_proto) && bond_mode_uses_xmit_hash(bond))
+	if (otherwise)
 		block |= NF_SNOOP_OUT_XMIT;
 
 	return block;

@@ -173,7 +173,15 @@ struct net_device *snoop_below(struct net_device *dev, struct snoop_way *way)
 	return snoop_vlan_below(dev, first, frame, upper);
 }
 
-/* The bond that @dev is an active part of. */
+bool snoop_dev_is_tap(const struct net_device *dev)
+{
+	return dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "tun");
+}
+
+/*
+ * The bond that @dev is an active part of.  One with an ARP monitor has to see what
+ * its parts receive, or takes them for dead; see bond_rcv_validate().
+ */
 static const struct net_device *snoop_bond_above(const struct net_device *dev)
 {
 	struct slave *slave;
@@ -183,7 +191,11 @@ static const struct net_device *snoop_bond_above(const struct net_device *dev)
 
 	slave = bond_slave_get_rcu(dev);
 
-	return slave && !bond_is_slave_inactive(slave) ? slave->bond->dev : NULL;
+	if (!slave || bond_is_slave_inactive(slave) ||
+	    READ_ONCE(slave->bond->params.arp_interval))
+		return NULL;
+
+	return slave->bond->dev;
 }
 
 /*

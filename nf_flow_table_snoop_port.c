@@ -51,7 +51,7 @@ static bool snoop_dev_hides_csum(const struct net_device *dev)
 {
 	const struct device *parent = dev->dev.parent;
 
-	return (dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "tun")) ||
+	return snoop_dev_is_tap(dev) ||
 	       (parent && parent->bus && !strcmp(parent->bus->name, "xen"));
 }
 

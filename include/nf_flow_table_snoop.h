@@ -20,9 +20,9 @@ enum nf_snoop_block {
 	NF_SNOOP_OUT_DOWN	= BIT(5), /* egress device down or no carrier */
 	NF_SNOOP_OUT_NEIGH	= BIT(6), /* neighbour not reachable */
 	NF_SNOOP_OUT_CHAIN	= BIT(7), /* netdev egress chain */
-	NF_SNOOP_OUT_TC		= BIT(8), /* filter at tc egress */
+	NF_SNOOP_OUT_TC		= BIT(8), /* filter at tc egress, or a tap's own */
 	NF_SNOOP_OUT_QDISC	= BIT(9), /* qdisc that shapes or classifies */
-	NF_SNOOP_OUT_XMIT	= BIT(10), /* no redirect to the egress device */
+	NF_SNOOP_OUT_XMIT	= BIT(10), /* no redirect, or not as an skb leaves */
 	NF_SNOOP_OUT_FRAGS	= BIT(11), /* none of frames in fragments */
 	NF_SNOOP_UPPER		= BIT(12), /* TC or QDISC of an upper device */
 	NF_SNOOP_OUT_PPP	= BIT(13), /* PPP compresses, filters or waits */

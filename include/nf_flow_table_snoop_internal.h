@@ -499,6 +499,7 @@ int snoop_hop_init(void);
 void snoop_hop_exit(void);
 
 /* nf_flow_table_snoop_link.c */
+bool snoop_dev_is_tap(const struct net_device *dev);
 bool snoop_frame_push(struct snoop_frame *frame, __be16 proto, u16 tci);
 void snoop_frame_pop(struct snoop_frame *frame);
 void snoop_frame_limit(struct snoop_frame *frame, const struct net_device *dev,

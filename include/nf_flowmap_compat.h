@@ -156,6 +156,14 @@ static inline bool compat_bond_xdp_xmit(const struct net_device *dev)
 	}
 }
 
+/* Generic XDP gives a driver nothing. */
+static inline bool compat_has_driver_prog(const struct net_device *dev)
+{
+	const struct bpf_xdp_entity *driver = &dev->xdp_state[XDP_MODE_DRV];
+
+	return READ_ONCE(driver->prog) || READ_ONCE(driver->link);
+}
+
 static inline bool compat_xdp_xmit_one(const struct net_device *dev)
 {
 	const struct net_device_ops *ops = dev->netdev_ops;
@@ -166,13 +174,13 @@ static inline bool compat_xdp_xmit_one(const struct net_device *dev)
 	if (netif_is_bond_master(dev))
 		return compat_bond_xdp_xmit(dev);
 	if (!ops->ndo_get_peer_dev)
-		return dev_xdp_prog_count((struct net_device *)dev);
+		return compat_has_driver_prog(dev);
 
 	peer = ops->ndo_get_peer_dev((struct net_device *)dev);
 
 	return peer && netif_running(peer) &&
 	       ((peer->wanted_features & NETIF_F_GRO) ||
-		dev_xdp_prog_count(peer));
+		compat_has_driver_prog(peer));
 }
 
 static inline int compat_xdp_xmit_not(struct net_device *dev,
@@ -194,6 +202,19 @@ static inline bool compat_xdp_xmit_frags(const struct net_device *dev)
 	return false;
 }
 #endif
+
+/*
+ * How fq's struct fq_sched_data begins; a flow's packets leave at @max_rate bytes
+ * a second, ~0 where that is not said.
+ */
+struct compat_fq {
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	/* "net_sched: sch_fq: struct sched_data reorg", 6.7 */
+	u64		before[24];
+#endif
+	u32		numbers[4];
+	unsigned long	max_rate;
+};
 
 /* "net: bridge: Add backup nexthop ID support", 6.6: a member of a port */
 struct compat_backup_nhid {

@@ -58,3 +58,12 @@ c wire send c0 smac="${mac[c0]}" dmac="${mac[r0]}" "${flow[@]}" >"$tmp/frames"
 captured "$tmp/moved" 1
 check "to the other part" "$(frames "$tmp/moved" | wc -l)" -eq 1
 check "to the other part: forwarded by XDP" "$(forwarded r0)" -eq $((before + 1))
+
+# A part that is sent what came in by a queue of its own, which XDP does not know of.
+ip -n "$router" link set bond0 type bond active_slave r1
+ip -n "$router" link set r2 type bond_slave queue_id 1
+again "${flow[@]}"
+by_xdp 0 1 "${flow[@]}"
+ip -n "$router" link set r2 type bond_slave queue_id 0
+again "${flow[@]}"
+by_xdp 1 1 "${flow[@]}"

@@ -10,6 +10,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need tc wire nsenter
+other=$(object other.bpf.o) || missing "no other.bpf.o"
 load_modules
 
 # Packets, which are milliseconds: what the design promises, and a jiffy or two on top to come back.
@@ -265,6 +266,17 @@ no_qdisc()
 	r tc qdisc del dev r1 root
 }
 
+qdisc_with_filter()
+{
+	r tc qdisc replace dev r1 root handle 1: fq_codel
+	r tc filter add dev r1 parent 1: matchall classid 1:1
+}
+
+qdisc_with_rate()
+{
+	r tc qdisc replace dev r1 root fq maxrate 100mbit
+}
+
 seen_by_qdisc()
 {
 	r tc -s qdisc show dev r1 root | sent_in
@@ -296,8 +308,15 @@ peer_takes_no_frames()
 	s ethtool -K s0 gro off >/dev/null
 }
 
+peer_has_generic_program()
+{
+	peer_takes_no_frames
+	s ip link set s0 xdpgeneric object "$other" section xdp
+}
+
 peer_has_gro()
 {
+	s ip link set s0 xdpgeneric off
 	s ethtool -K s0 gro on >/dev/null
 }
 
@@ -332,6 +351,10 @@ blocks tc_egress filter_at_egress no_filter_at_egress seen_at_egress
 blocks qdisc qdisc_that_shapes no_qdisc seen_by_qdisc
 r tc qdisc replace dev r1 root fq_codel
 is_free "fq_codel"
+blocks qdisc qdisc_with_filter no_qdisc seen_by_qdisc
+r tc qdisc replace dev r1 root fq
+is_free "fq"
+blocks qdisc qdisc_with_rate no_qdisc seen_by_qdisc
 
 blocks peer_tx_checksum peer_leaves_checksums peer_finishes_checksums
 peer_writes_tags
@@ -340,3 +363,4 @@ is_free "VLAN device of a peer that writes its tags"
 blocks rx_vlan_offload peer_leaves_tags peer_writes_tags
 blocks no_xdp_xmit peer_takes_no_frames peer_has_gro
 blocks no_xdp_xmit peer_takes_no_frames peer_has_program
+blocks no_xdp_xmit peer_has_generic_program peer_has_gro
