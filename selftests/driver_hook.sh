@@ -83,6 +83,9 @@ sleep 0.5
 check "nothing is offered past the queue's limit" "$(offloaded r1)" -eq 2
 full=$((0x0$(proc_net "$router" stat/nf_flowtable | awk 'NR > 1 { n += $4 } END { print n + 0 }')))
 check "which is counted" $full -gt 0
+had=$(counts 1002)
+echo "0 50 5000" >"$(port r0 hit)"
+succeeds "what the driver counts reaches conntrack past it, too" busywait 10000 counts_at_least 1002 $((had + 50))
 echo "$before_queue_max" >$queue_max
 
 # Whatever ends a flow.
@@ -117,4 +120,24 @@ check "and no flow" "$(offloaded r1)" -eq 0
 no_flowtable
 succeeds "both are told of the end" busywait 5000 all_deleted
 check "rules left" "$(<"$(port r1 tc_rules)")" -eq 0
+
+# A device that knows nothing of tc: no other driver is asked about its flowtable, not even one that comes when that has gone.
+module=${FLOWMAP_MODULES:-$here}/test_modules/flowmap_flow_dev.ko
+[ -e "$module" ] || unpatched "no test_modules/flowmap_flow_dev.ko"
+comes=/sys/module/flowmap_flow_dev/parameters
+insmod "$module"
+ip link set flowdev0 netns "$router"
+r nft -f - <<-END
+	table inet other {
+		flowtable fast { hook ingress priority filter; devices = { flowdev0 }; flags offload; }
+	}
+END
+echo 1 >$comes/come
+check "other drivers asked about a flowtable with the hook" "$(<$comes/asked)" -eq 0
+r nft delete table inet other
+rmmod flowmap_flow_dev
+insmod "$module"
+echo 1 >$comes/come
+check "and when it has gone" "$(<$comes/asked)" -eq 0
+rmmod flowmap_flow_dev
 check "calls that a driver could not make sense of" "$(total bugs)" -eq 0
