@@ -100,6 +100,7 @@ refuses "unknown command 'atach'" "see 'flowmap help'" r flowmap atach r0
 refuses "unknown option '-x'" "see 'flowmap help'" r flowmap attach -x r0
 refuses "unknown option '-x'" "see 'flowmap help'" r flowmap attach r0 -xj
 refuses "unknown option '--lan'" "see 'flowmap help'" r flowmap attach --lan r0
+refuses "unknown option '-z'" "see 'flowmap help'" r flowmap --json -zj stats
 refuses "option '-d' needs a value" "see 'flowmap help'" r flowmap attach r0 -d
 refuses "attach: takes no such option" "see 'flowmap help'" r flowmap attach -c r0
 refuses "cannot write all output: *" "make room for it" r bash -c 'flowmap help >/dev/full'

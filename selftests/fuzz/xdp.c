@@ -15,7 +15,7 @@
 #include <linux/if_link.h>
 
 #include "fuzz.h"
-#include "../../tools/flowmap/stats.h"
+#include "stats.h"
 
 #define MAPS_MAX	16
 

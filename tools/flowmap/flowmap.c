@@ -209,10 +209,11 @@ static int parse_options(struct options *opt, int argc, char **argv)
 		{ "verbose", no_argument, NULL, 'v' },
 		{}
 	};
+	static const char letters[] = ":cd:jov";
 	int c;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":cd:jov", names, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, letters, names, NULL)) != -1) {
 		if (c >= 'a')
 			opt->given |= OPTION(c);
 		switch (c) {
@@ -236,7 +237,7 @@ static int parse_options(struct options *opt, int argc, char **argv)
 			return fail(SEE_HELP, "option '%s' needs a value",
 				    argv[optind - 1]);
 		default:
-			return optopt && strncmp(argv[optind - 1], "--", 2) ?
+			return optopt && !strchr(letters, optopt) ?
 			       fail(SEE_HELP, "unknown option '-%c'", optopt) :
 			       fail(SEE_HELP, "unknown option '%s'",
 				    argv[optind - 1]);
@@ -280,7 +281,9 @@ int main(int argc, char **argv)
 	      run(&commands[i], &opt, argv + optind, argc - optind) :
 	      fail(SEE_HELP, "unknown command '%s'", name);
 	if (!err && (fflush(stdout) || ferror(stdout)))
-		err = fail("make room for it", "cannot write all output: %s",
+		err = fail(errno == ENOSPC ? "make room for it" :
+					     "see where it goes",
+			   "cannot write all output: %s",
 			   strerror(errno));
 
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -136,8 +136,9 @@ static int fail_add(const char *name, bool offload, int err)
 			    name);
 	case EOPNOTSUPP:
 		if (offload)
-			return fail("leave out -o, or a device whose driver takes no flows",
-				    "flowtable '%s' cannot be offloaded", name);
+			return fail("leave out -o, or a device whose driver takes no flows; see also 'flowmap snoop' without -o",
+				    "flowtable '%s' cannot be offloaded, or this kernel's do not tell of flows",
+				    name);
 		return fail("use one with patches/, or a flowtable of nft's",
 			    "this kernel's flowtables do not tell of flows");
 	}
