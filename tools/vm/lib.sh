@@ -7,6 +7,7 @@ vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root_dir=$(cd "$vm_dir/../.." && pwd)
 build_dir=$root_dir/build
 PATH=$PATH:/usr/sbin:/sbin
+# What is printed here is read here, numbers too.
 export LC_ALL=C
 # A make that called must not lend its flags and variables to the kernel's.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
