@@ -136,7 +136,7 @@ static int fail_add(const char *name, bool offload, int err)
 			    name);
 	case EOPNOTSUPP:
 		if (offload)
-			return fail("leave out -o, or a device whose driver takes no flows; see also 'flowmap snoop' without -o",
+			return fail("see if it works without -o, or with other devices",
 				    "flowtable '%s' cannot be offloaded, or this kernel's do not tell of flows",
 				    name);
 		return fail("use one with patches/, or a flowtable of nft's",
