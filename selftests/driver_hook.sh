@@ -9,6 +9,8 @@
 #                     r1 10.0.2.1 ---- s0 10.0.2.2
 . "$(dirname "$0")/sim.sh"
 
+test_module flowmap_flow_dev
+
 # packets SPORT COUNT
 packets()
 {
@@ -122,8 +124,6 @@ succeeds "both are told of the end" busywait 5000 all_deleted
 check "rules left" "$(<"$(port r1 tc_rules)")" -eq 0
 
 # A device that knows nothing of tc: no other driver is asked about its flowtable, not even one that comes when that has gone.
-module=${FLOWMAP_MODULES:-$here}/test_modules/flowmap_flow_dev.ko
-[ -e "$module" ] || unpatched "no test_modules/flowmap_flow_dev.ko"
 comes=/sys/module/flowmap_flow_dev/parameters
 insmod "$module"
 ip link set flowdev0 netns "$router"

@@ -164,6 +164,13 @@ load_module()
 	fi
 }
 
+# test_module NAME: leaves the path of a module of the tests' own in $module
+test_module()
+{
+	module=${FLOWMAP_MODULES:-$here}/test_modules/$1.ko
+	[ -e "$module" ] || unpatched "no test_modules/$1.ko"
+}
+
 load_modules()
 {
 	load_module nf_flow_table_snoop || missing "nf_flow_table_snoop does not load"

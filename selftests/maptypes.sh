@@ -8,8 +8,7 @@
 loops=10000
 
 need flows
-module=${FLOWMAP_MODULES:-$here}/test_modules/flowmap_type_loop.ko
-[ -e "$module" ] || unpatched "no test_modules/flowmap_type_loop.ko"
+test_module flowmap_type_loop
 modprobe -q nf_conntrack || true
 
 type=(type=79 key=4 value=4 flags=0)
