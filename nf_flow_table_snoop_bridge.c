@@ -170,6 +170,10 @@ struct net_device *snoop_bridge_below(struct net_device *dev,
 	if (tagged && vlan_hw_offload_capable(dev->features, ctx.vlan[0].proto))
 		upper->header -= VLAN_HLEN;
 
+	/* br_dev_xmit() floods those, whatever the FDB says. */
+	if (is_multicast_ether_addr(frame->l2))
+		return NULL;
+
 	ether_addr_copy(ctx.daddr, frame->l2);
 	if (!snoop_br_learn() || snoop_br_has_mst(dev) ||
 	    dev->netdev_ops->ndo_fill_forward_path(&ctx, &path) < 0 ||

@@ -97,3 +97,18 @@ done
 captured "$tmp/moved" 2
 check "to the other port" "$(frames "$tmp/moved" | grep -c 8100000a0800)" -eq 2
 check "to the other port: forwarded by XDP" $(($(forwarded r0) - before)) -ge 1
+
+# A group, which a bridge floods although its FDB has it at one port. The flowtable has the bridge here, not its ports.
+r nft flush ruleset
+links_ruleset r0 br1.10
+again "${flow[@]}"
+again "${flow[@]}"
+by_xdp 1 0 "${flow[@]}"
+group=03:bf:0a:02:09:09
+r bridge fdb add $group dev r2 master static vlan 10
+ip -n "$router" neigh replace 10.2.$bridge_vlan.9 lladdr $group dev br1.10 nud permanent
+sleep 0.1
+capture "$server" s1 "$tmp/group"
+by_xdp 0 1 "${flow[@]}"
+captured "$tmp/group" 1
+check "to the other port, too" "$(frames "$tmp/group" | grep -c ^03bf0a020909)" -eq 1
