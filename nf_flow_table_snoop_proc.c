@@ -2,6 +2,7 @@
 /* /proc/net/nf_flowmap: the entries; /proc/net/stat/nf_flowmap: the counters. */
 #include <linux/in.h>
 #include <linux/proc_fs.h>
+#include <linux/rcupdate_wait.h>
 #include <linux/seq_file.h>
 #include <linux/seq_file_net.h>
 
@@ -24,15 +25,20 @@ static_assert(NF_SNOOP_OUT_PPP == BIT(SNOOP_STAT_MAX - SNOOP_STAT_BLOCK - 1));
 static void *snoop_seq_start(struct seq_file *seq, loff_t *pos)
 	__acquires(RCU)
 {
+	const struct snoop_net *sn = snoop_net(seq_file_net(seq));
+
 	rcu_read_lock();
 
-	return *pos < snoop_table_size() ? pos : NULL;
+	return *pos < snoop_table_size() && atomic_read(&sn->used) ? pos : NULL;
 }
 
 static void *snoop_seq_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	do {
 		*pos = snoop_next_bucket(*pos);
+		/* A place is a number, which stays. */
+		if (!(*pos & 4095))
+			cond_resched_rcu();
 	} while (*pos < snoop_table_size() &&
 		 snoop_bucket_is_empty(*pos));
 

@@ -43,6 +43,9 @@ int nf_flow_snoop_next(const struct net *net, const struct nf_flowmap_key *key,
 			return 0;
 	}
 
+	if (!atomic_read(&snoop_net(net)->used))
+		return -ENOENT;
+
 	do {
 		bucket = snoop_next_bucket(bucket);
 		if (bucket >= snoop_table_size())
