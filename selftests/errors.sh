@@ -95,6 +95,11 @@ refuses "no device 'nosuch' in this network namespace" "see 'ip link'" r flowmap
 refuses "no device 'nosuch' in this network namespace" "see 'ip link'" r flowmap detach nosuch
 refuses "attach: needs *DEV..." "see 'flowmap help'" r flowmap attach
 refuses "snoop: needs *FAMILY TABLE NAME DEV..." "see 'flowmap help'" r flowmap snoop inet
+for name in '' 1st 'a b' $'a\nb' ünder; do
+	refuses "snoop: nft knows no such TABLE" "begin with a letter, *" r flowmap snoop inet "$name" fast r0
+	refuses "snoop: nft knows no such NAME" "begin with a letter, *" r flowmap snoop inet filter "$name" r0
+done
+refuses "r0: is named twice" "name it once" r flowmap snoop inet filter fast r0 r1 r0
 refuses "flows: takes no argument" "see 'flowmap help'" r flowmap flows r0
 refuses "unknown command 'atach'" "see 'flowmap help'" r flowmap atach r0
 refuses "unknown option '-x'" "see 'flowmap help'" r flowmap attach -x r0
@@ -103,6 +108,7 @@ refuses "unknown option '--lan'" "see 'flowmap help'" r flowmap attach --lan r0
 refuses "unknown option '-z'" "see 'flowmap help'" r flowmap --json -zj stats
 refuses "option '-d' needs a value" "see 'flowmap help'" r flowmap attach r0 -d
 refuses "attach: takes no such option" "see 'flowmap help'" r flowmap attach -c r0
+check "-h and --help are 'help'" "$(r flowmap attach -h nosuch; r flowmap --help)" = "$(r flowmap help; r flowmap help)"
 refuses "cannot write all output: *" "make room for it" r bash -c 'flowmap help >/dev/full'
 
 refuses "missing capability CAP_SYS_ADMIN" "run it as root*" nobody "$flowmap" attach r0

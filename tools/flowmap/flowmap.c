@@ -25,7 +25,7 @@ struct options {
 };
 
 #define OPTION(letter)	(1U << ((letter) - 'a'))
-#define OPTIONS_OF_ALL	(OPTION('j') | OPTION('v'))
+#define OPTIONS_OF_ALL	(OPTION('h') | OPTION('j') | OPTION('v'))
 
 struct command {
 	const char *name;
@@ -204,12 +204,13 @@ static int parse_options(struct options *opt, int argc, char **argv)
 	static const struct option names[] = {
 		{ "counter", no_argument, NULL, 'c' },
 		{ "door", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "offload", no_argument, NULL, 'o' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{}
 	};
-	static const char letters[] = ":cd:jov";
+	static const char letters[] = ":cd:hjov";
 	int c;
 
 	opterr = 0;
@@ -223,6 +224,8 @@ static int parse_options(struct options *opt, int argc, char **argv)
 		case 'd':
 			if (parse_door(&opt->door, optarg))
 				return -1;
+			break;
+		case 'h':
 			break;
 		case 'j':
 			opt->json = true;
@@ -272,6 +275,8 @@ int main(int argc, char **argv)
 	if (parse_options(&opt, argc, argv))
 		return EXIT_FAILURE;
 
+	if (opt.given & OPTION('h'))
+		argc = optind;
 	name = optind < argc ? argv[optind++] : "help";
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(name, commands[i].name))

@@ -40,6 +40,37 @@ static __u32 family_of(const char *name)
 	return NFPROTO_UNSPEC;
 }
 
+/* Names that nft's rules can say. */
+static bool is_name(const char *name)
+{
+	static const char rest[] = "abcdefghijklmnopqrstuvwxyz"
+				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.0123456789/-";
+
+	return *name && !strchr("0123456789/-", *name) &&
+	       !name[strspn(name, rest)];
+}
+
+static int check_names(char **args, int count)
+{
+	int i, j;
+
+	for (i = 1; i < count; i++) {
+		if (strlen(args[i]) >= (i < 3 ? NFT_NAME_MAXLEN : IF_NAMESIZE))
+			return fail("give a shorter one", "'%s' is too long",
+				    args[i]);
+		if (i < 3 && !is_name(args[i]))
+			return fail("begin with a letter, '_' or '.', go on with these, digits, '/' or '-'",
+				    "snoop: nft knows no such %s",
+				    i == 1 ? "TABLE" : "NAME");
+		for (j = 3; j < i; j++)
+			if (!strcmp(args[j], args[i]))
+				return fail("name it once", "%s: is named twice",
+					    args[i]);
+	}
+
+	return 0;
+}
+
 static int put_table(struct mnl_nlmsg_batch *batch, __u32 family,
 		     const char *name, __u32 seq)
 {
@@ -156,16 +187,13 @@ int flowtable_add(char **args, int count, bool counter, bool offload)
 	char buffer[2 * BATCH_SIZE];
 	struct mnl_nlmsg_batch *batch;
 	int err = ENOMEM;
-	int i;
 
 	if (!family)
 		return fail("give inet, ip or ip6", "unknown family '%s'", args[0]);
 	if (count - 3 > MAX_DEVICES)
 		return fail("name fewer", "more than %d devices", MAX_DEVICES);
-	for (i = 1; i < count; i++)
-		if (strlen(args[i]) >= (i < 3 ? NFT_NAME_MAXLEN : IF_NAMESIZE))
-			return fail("give a shorter one", "'%s' is too long",
-				    args[i]);
+	if (check_names(args, count))
+		return -1;
 
 	batch = mnl_nlmsg_batch_start(buffer, BATCH_SIZE);
 	if (!batch)
