@@ -8,7 +8,7 @@ BEGIN {
 	title["6.12.flowtable"] = "flowtable"
 	title["6.12.upstream"] = "bpf_xdp_flow_lookup"
 	title["6.12.kfunc"] = "flowmap, kfunc"
-	title["patched.map"] = "flowmap, map"
+	title["patched.map"] = "flowmap, map (series)"
 }
 
 { figure[$1] = $2 }

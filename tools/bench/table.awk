@@ -77,17 +77,22 @@ function ratio(op, path, flows,    key, base) {
 	return key in figure && base in figure ? sprintf("%9.2fx", figure[key] / figure[base]) : sprintf("%10s", "-")
 }
 
-function tables_ns(    i, j, order, ops, op, n, row) {
+function tables_ns(    i, j, order, ops, op, n, row, headed) {
 	n = split("1k 64k 1M 4M 1k_seq 64k_seq 1M_seq 4M_seq", order, " ")
 	split("lookup insert delete", ops, " ")
 	for (j = 1; j <= 3; j++) {
 		op = ops[j]
-		printf "\nNanoseconds of %s %s; beside it, lookups of the flowtable that take as long\n", j == 2 ? "an" : "a", op
-		printf "  %-18s%10s%10s%10s%10s %10s%10s\n", "flows", "flowtable", "hash map", "pull", "push", "pull", "push"
+		headed = 0
 		for (i = 1; i <= n; i++) {
 			row = ns(op, "flowtable", order[i]) ns(op, "hash", order[i]) ns(op, "pull", order[i]) ns(op, "push", order[i])
-			if (row ~ /[0-9]/)
-				printf "  %-18s%s %s%s\n", order[i], row, ratio(op, "pull", order[i]), ratio(op, "push", order[i])
+			if (row !~ /[0-9]/)
+				continue
+			if (!headed++) {
+				printf "\nNanoseconds of %s %s, rounds differ by %.0f%% at most; beside it, lookups of the flowtable that take as long\n",
+					j == 2 ? "an" : "a", op, widest["ns." op]
+				printf "  %-18s%10s%10s%10s%10s %10s%10s\n", "flows", "flowtable", "hash map", "pull", "push", "pull", "push"
+			}
+			printf "  %-18s%s %s%s\n", order[i], row, ratio(op, "pull", order[i]), ratio(op, "push", order[i])
 		}
 	}
 }
@@ -110,11 +115,13 @@ function many(kernel, door, what,    name) {
 	split($1, part, ".")
 	if (part[1] == "bytes")
 		flows = part[length(part)]
-	kernel = part[1] == "ns" ? "ns" : part[1] "." part[2]
+	group = part[1] "." part[2]
 	if ($1 ~ /^(insn|wall)\.6\.12\./)
-		kernel = part[1] ".6.12"
-	if ($1 !~ /\.connect_/ && $3 >= widest[kernel])
-		widest[kernel] = $3
+		group = part[1] ".6.12"
+	if ($1 ~ /\.connect_/)
+		group = "connect"
+	if ($3 >= widest[group])
+		widest[group] = $3
 	if ($1 ~ /^parts\..*\.hash$/ && !(part[length(part) - 1] in known)) {
 		known[part[length(part) - 1]] = 1
 		taken[++apart] = part[length(part) - 1]
@@ -138,16 +145,16 @@ END {
 		made_of("6.12", "kfunc")
 		made_of("patched", "push")
 	}
-	if ("ns" in widest)
-		tables_ns()
+	tables_ns()
 	if ("insn.6.12.connect_plain.tcp4_masq_1" in figure) {
-		printf "\nConnections per second of a machine with 1000 million instructions a second\n"
+		printf "\nConnections per second of a machine with 1000 million instructions a second; runs differ by %.1f%% at most\n",
+			widest["connect"]
 		connection("connect_plain", "without the module")
 		connection("connect_module", "with the module")
 		connection("connect_xdp", "with XDP attached")
 	}
 	if (flows != "") {
-		printf "\nThe end of %d flows, of the same machine: milliseconds; the longest that anybody waited for a processor\n", flows
+		printf "\nThe end of %d flows, of the same machine: milliseconds; the longest that anybody waited for a processor, in any run\n", flows
 		many("6.12", "none", "the flowtable alone")
 		many("6.12", "pull", "with flowmap")
 		many("6.12", "none_full", "preempt=full, alone")

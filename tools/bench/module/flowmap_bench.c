@@ -121,19 +121,31 @@ static u64 pair(u32 first, u32 second)
  * In the pieces that flowmap's XDP program writes, since a processor waits where
  * it reads at once what it wrote in several.
  */
-static void flow_key(u32 i, struct nf_flowmap_key *key)
+static void write_key(struct nf_flowmap_key *key, int ifindex, __be16 sport,
+		      __be16 dport, __be32 saddr, __be32 daddr)
 {
 	u64 *words = (u64 *)key;
 
-	words[0] = pair(lan_index, AF_INET | IPPROTO_UDP << 8);
+	words[0] = pair(ifindex, AF_INET | IPPROTO_UDP << 8);
 	words[1] = 0;
-	words[2] = pair((__force u32)flow_port(i) |
-			(__force u32)htons(WAN_PORT) << 16, FRAME_LEN);
-	words[3] = pair((__force u32)flow_addr(i),
-			(__force u32)htonl(WAN_ADDR));
+	words[2] = pair((__force u32)sport | (__force u32)dport << 16,
+			FRAME_LEN);
+	words[3] = pair((__force u32)saddr, (__force u32)daddr);
 	words[4] = 0;
 	words[5] = 0;
 	words[6] = 0;
+}
+
+static void flow_key(u32 i, struct nf_flowmap_key *key)
+{
+	write_key(key, lan_index, flow_port(i), htons(WAN_PORT), flow_addr(i),
+		  htonl(WAN_ADDR));
+}
+
+static void reply_key(u32 i, struct nf_flowmap_key *key)
+{
+	write_key(key, wan_index, htons(WAN_PORT), nat_port(i), htonl(WAN_ADDR),
+		  nat_addr(i));
 }
 
 /* --- what is timed; RCU read lock, BH disabled --------------------------- */
@@ -198,17 +210,9 @@ static void snoop_lookup(u32 i)
 
 static void snoop_lookup_reply(u32 i)
 {
-	const struct nf_flowmap_key key = {
-		.ifindex = wan_index,
-		.l3proto = AF_INET,
-		.l4proto = IPPROTO_UDP,
-		.sport = htons(WAN_PORT),
-		.dport = nat_port(i),
-		.len = FRAME_LEN,
-		.addrs.ip4.saddr = htonl(WAN_ADDR),
-		.addrs.ip4.daddr = nat_addr(i),
-	};
+	struct nf_flowmap_key key;
 
+	reply_key(i, &key);
 	WARN_ON_ONCE(!nf_flow_snoop_lookup(net, &key, NF_SNOOP_DOOR_XDP));
 }
 
@@ -220,13 +224,27 @@ static void snoop_delete(u32 i)
 	WARN_ON_ONCE(nf_flow_snoop_delete(net, &key));
 }
 
-static void hash_insert(u32 i)
+static void hash_write(u32 i, struct nf_flowmap_key *key)
 {
 	struct nf_flowmap_value value = { .ifindex = i };
+
+	WARN_ON_ONCE(map->ops->map_update_elem(map, key, &value, BPF_ANY));
+}
+
+static void hash_insert(u32 i)
+{
 	struct nf_flowmap_key key;
 
 	flow_key(i, &key);
-	WARN_ON_ONCE(map->ops->map_update_elem(map, &key, &value, BPF_ANY));
+	hash_write(i, &key);
+}
+
+static void hash_insert_reply(u32 i)
+{
+	struct nf_flowmap_key key;
+
+	reply_key(i, &key);
+	hash_write(i, &key);
 }
 
 static void hash_lookup(u32 i)
@@ -409,7 +427,7 @@ static void hash_clear(void)
 	time_flows(hash_delete, &at, flows);
 }
 
-/* The first packet brings the entry. */
+/* The first packet brings the entry.  Lookups find a table with both directions. */
 static void measure_pull(void)
 {
 	u32 at;
@@ -417,6 +435,7 @@ static void measure_pull(void)
 	measure_inserts("insert.flowtable", flowtable_insert);
 	measure_lookups("lookup.flowtable", flowtable_lookup);
 	measure_turns("insert.pull", snoop_lookup, forget_entries);
+	time_inserts(snoop_lookup_reply);
 	measure_lookups("lookup.pull", snoop_lookup);
 	at = measure("delete.flowtable", flowtable_delete, 0, flows / 2);
 	measure("delete.pull", snoop_delete, at, flows / 2);
@@ -425,6 +444,7 @@ static void measure_pull(void)
 static void measure_hash(void)
 {
 	measure_turns("insert.hash", hash_insert, hash_clear);
+	time_inserts(hash_insert_reply);
 	measure_lookups("lookup.hash", hash_lookup);
 	measure_all("delete.hash", hash_delete);
 }
