@@ -96,8 +96,8 @@ refuses "no device 'nosuch' in this network namespace" "see 'ip link'" r flowmap
 refuses "attach: needs *DEV..." "see 'flowmap help'" r flowmap attach
 refuses "snoop: needs *FAMILY TABLE NAME DEV..." "see 'flowmap help'" r flowmap snoop inet
 for name in '' 1st 'a b' $'a\nb' ünder; do
-	refuses "snoop: nft knows no such TABLE" "begin with a letter, *" r flowmap snoop inet "$name" fast r0
-	refuses "snoop: nft knows no such NAME" "begin with a letter, *" r flowmap snoop inet filter "$name" r0
+	refuses "snoop: nft knows no such TABLE" "take letters, *" r flowmap snoop inet "$name" fast r0
+	refuses "snoop: nft knows no such NAME" "take letters, *" r flowmap snoop inet filter "$name" r0
 done
 refuses "r0: is named twice" "name it once" r flowmap snoop inet filter fast r0 r1 r0
 refuses "flows: takes no argument" "see 'flowmap help'" r flowmap flows r0

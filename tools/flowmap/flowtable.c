@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Making a flowtable with the flag "snoop", which Debian's nft has no word for. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +41,18 @@ static __u32 family_of(const char *name)
 	return NFPROTO_UNSPEC;
 }
 
-/* Names that nft's rules can say. */
+/* What nft's rules can say. */
 static bool is_name(const char *name)
 {
-	static const char rest[] = "abcdefghijklmnopqrstuvwxyz"
-				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.0123456789/-";
+	if (isdigit((unsigned char)*name) || *name == '/' || *name == '-')
+		return false;
+	do {
+		if (!isalnum((unsigned char)*name) &&
+		    (!*name || !strchr("_./-", *name)))
+			return false;
+	} while (*++name);
 
-	return *name && !strchr("0123456789/-", *name) &&
-	       !name[strspn(name, rest)];
+	return true;
 }
 
 static int check_names(char **args, int count)
@@ -59,7 +64,7 @@ static int check_names(char **args, int count)
 			return fail("give a shorter one", "'%s' is too long",
 				    args[i]);
 		if (i < 3 && !is_name(args[i]))
-			return fail("begin with a letter, '_' or '.', go on with these, digits, '/' or '-'",
+			return fail("take letters, '_', '.', and behind these digits, '/', '-'",
 				    "snoop: nft knows no such %s",
 				    i == 1 ? "TABLE" : "NAME");
 		for (j = 3; j < i; j++)
