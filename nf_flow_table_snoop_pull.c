@@ -97,12 +97,14 @@ static void snoop_value_fill(struct nf_flowmap_value *value,
 static struct nf_conn_counter *
 snoop_ct_counter(const struct snoop_answer *answer)
 {
-	struct nf_conn_acct *acct = nf_conn_acct_find(answer->flow->ct);
+	struct nf_conn_acct *acct;
 
-	if (!acct || !(READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER))
+	if (!(READ_ONCE(answer->flowtable->flags) & NF_FLOWTABLE_COUNTER))
 		return NULL;
 
-	return &acct->counter[answer->tuple->dir];
+	acct = nf_conn_acct_find(answer->flow->ct);
+
+	return acct ? &acct->counter[answer->tuple->dir] : NULL;
 }
 
 static void snoop_match_fill(struct snoop_entry *entry,

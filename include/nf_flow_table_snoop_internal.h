@@ -214,9 +214,9 @@ struct snoop_entry {
 	u32			expires;	/* jiffies: the flow, as last seen */
 	u32			used;		/* jiffies: its last packet */
 
+	struct nf_conn_counter	*counter;	/* @ct's, of NF_FLOWMAP_F_COUNTER */
 	struct nf_flowmap_value	value;
 	__be32			ip6[6];		/* key: the rest of those */
-	struct nf_conn_counter	*counter;	/* @ct's, of NF_FLOWMAP_F_COUNTER */
 	struct snoop_entry __rcu *next;		/* of the bucket */
 	struct nf_conn		*ct;
 	u32			told;		/* the packet that the flow knows of */
@@ -232,7 +232,7 @@ struct snoop_entry {
  * of that bucket if the room was free when it came.  So a lookup need not wait
  * for a pointer to know where it likely goes on.  What a packet of IPv4 needs of an
  * entry stands in the first two cache lines, of IPv6 in the first three; there also
- * is what leads to conntrack's counters, and tags that leave.
+ * are tags that leave.
  */
 struct snoop_slot {
 	struct snoop_entry __rcu *first;	/* of the bucket */
@@ -241,9 +241,9 @@ struct snoop_slot {
 } __aligned(1 << SNOOP_SLOT_BITS);
 
 static_assert(sizeof(struct snoop_slot) == 1 << SNOOP_SLOT_BITS);
-static_assert(offsetof(struct snoop_slot, entry.value) == 64);
-static_assert(offsetof(struct snoop_slot, entry.value.addrs.ip4) == 2 * 64 - 16);
-static_assert(offsetofend(struct snoop_slot, entry.counter) == 3 * 64);
+static_assert(offsetof(struct snoop_slot, entry.counter) == 64);
+static_assert(offsetofend(struct snoop_slot, entry.value.addrs.ip4) == 2 * 64);
+static_assert(offsetofend(struct snoop_slot, entry.ip6) == 3 * 64);
 
 /* flow_offload_teardown() clears the offload bit. */
 static inline bool snoop_ct_is_offloaded(const struct nf_conn *ct)

@@ -39,7 +39,7 @@ struct nf_flowmap_encap {
 };
 
 /**
- * struct nf_flowmap_addrs - the two addresses of a packet
+ * union nf_flowmap_addrs - the two addresses of a packet
  * @ip4: IPv4, network byte order; the rest of the union is zero
  * @ip6: IPv6, network byte order
  */
