@@ -14,9 +14,20 @@ function number(kernel, path, case_) {
 	return has(kernel, path, case_) ? sprintf("%10d", above(kernel, path, case_)) : sprintf("%10s", "-")
 }
 
+# By how much the runs of a path and those of the floor let the difference be another.
+function blur(kernel, path, case_,    name, base) {
+	name = unit "." kernel "." path "." case_
+	base = unit "." kernel ".floor." case_
+	return (figure[name] * spread[name] + figure[base] * spread[base]) / 100
+}
+
+function is_sure(kernel, path, case_) {
+	return has(kernel, path, case_) && blur(kernel, path, case_) <= 0.15 * above(kernel, path, case_)
+}
+
 # How many times fewer.
 function times(kernel, path, case_, door) {
-	return has(kernel, path, case_) && has(kernel, door, case_) ? sprintf("%9.1fx", above(kernel, path, case_) / above(kernel, door, case_)) : sprintf("%10s", "-")
+	return is_sure(kernel, path, case_) && is_sure(kernel, door, case_) ? sprintf("%9.1fx", above(kernel, path, case_) / above(kernel, door, case_)) : sprintf("%10s", "-")
 }
 
 function packets(what, kernel, door,    i, c, headed) {
@@ -25,7 +36,8 @@ function packets(what, kernel, door,    i, c, headed) {
 		if (!((unit "." kernel ".floor." c) in figure))
 			continue
 		if (!headed++) {
-			printf "\n%s above the floor, kernel %s; runs differ by %.1f%% at most\n", what, kernel, widest[unit "." kernel]
+			printf "\n%s above the floor, kernel %s, and how many times those of %s; runs differ by %.1f%% at most\n", what, kernel, door,
+				widest[unit "." kernel]
 			printf "  %-18s%10s%10s%10s%10s%10s %10s%10s%10s%10s\n", "", "slow", "flowtable", "upstream", "kfunc", "map", "slow", "flowtable", "upstream", "floor"
 		}
 		printf "  %-18s%s%s%s%s%s %s%s%s%10d\n", c, number(kernel, "slow", c), number(kernel, "flowtable", c), number(kernel, "upstream", c),
@@ -68,7 +80,7 @@ function made_of(kernel, path,    i, j, n, name, order, headed) {
 
 function ns(op, path, flows,    key) {
 	key = "ns." op "." path "." flows
-	return key in figure ? sprintf("%10d", figure[key]) : sprintf("%10s", "-")
+	return key in figure ? sprintf("%10.0f", figure[key]) : sprintf("%10s", "-")
 }
 
 function ratio(op, path, flows,    key, base) {
@@ -106,12 +118,13 @@ function connection(path, what,    key) {
 function many(kernel, door, what,    name) {
 	name = kernel "." door "." flows
 	if (("us.teardown." name) in figure)
-		printf "  %-42s%10.1f%10s\n", kernel ", " what, figure["us.teardown." name] / 1000,
+		printf "  %-42s%10.0f (%2.0f%%)%10s\n", kernel ", " what, figure["us.teardown." name] / 1000, spread["us.teardown." name],
 			("us.stall." name) in figure ? sprintf("%.2f", figure["us.stall." name] / 1000) : "-"
 }
 
 {
 	figure[$1] = $2
+	spread[$1] = $3
 	split($1, part, ".")
 	if (part[1] == "bytes")
 		flows = part[length(part)]
@@ -154,7 +167,7 @@ END {
 		connection("connect_xdp", "with XDP attached")
 	}
 	if (flows != "") {
-		printf "\nThe end of %d flows, of the same machine: milliseconds; the longest that anybody waited for a processor, in any run\n", flows
+		printf "\nThe end of %d flows, of such a machine: milliseconds, by how much runs differ, the longest that anybody waited in any run\n", flows
 		many("6.12", "none", "the flowtable alone")
 		many("6.12", "pull", "with flowmap")
 		many("6.12", "none_full", "preempt=full, alone")

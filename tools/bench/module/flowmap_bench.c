@@ -343,7 +343,9 @@ static u64 time_flows(void (*op)(u32 i), u32 *at, unsigned int count)
 
 static void report(const char *name, u64 ns, unsigned int count)
 {
-	pr_info("%s %llu\n", name, DIV_ROUND_CLOSEST_ULL(ns, count));
+	u64 tenths = DIV_ROUND_CLOSEST_ULL(10 * ns, count);
+
+	pr_info("%s %llu.%llu\n", name, tenths / 10, tenths % 10);
 }
 
 /* Return: the flow after the last. */
