@@ -180,8 +180,12 @@ static void snoop_end(struct net *net, const struct nf_flowmap_key *key,
 	if (entry && snoop_entry_has_ended(entry))
 		goto out;
 	port = snoop_ask_port(net, key, entry, now, &answer);
-	if (!port)
+	if (!port) {
+		/* Another CPU is at the port: what comes behind asks anew. */
+		if (entry)
+			WRITE_ONCE(entry->value.mtu, 0);
 		goto out;
+	}
 
 	if (key->len - 1 < answer.tuple->mtu) {
 		if (!(READ_ONCE(port->block) & door & ~NF_SNOOP_UPPERS))
