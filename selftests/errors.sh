@@ -129,7 +129,6 @@ fi
 refuses "r0: no XDP program is attached" "nothing to detach" r flowmap detach r0
 attaches "another program" 1 ip -n "$router" link set dev r0 xdpdrv object "$other" section xdp
 refuses "r0: another XDP program is attached ('other', id *)" "detach it first" r flowmap attach r0
-refuses "r0: another XDP program is attached ('other', id *)" "detach it first" r flowmap attach r0
 refuses "r0: another XDP program is attached ('other', id *)" "detach it first" r flowmap attach r1 r0
 refuses "r0: another XDP program is attached ('other', id *)" "detach it with*" r flowmap detach r0
 attaches "none" 0 ip -n "$router" link set dev r0 xdpdrv off
