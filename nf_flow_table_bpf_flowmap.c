@@ -62,6 +62,8 @@ bpf_xdp_flowmap_lookup(struct xdp_md *ctx, const void *key, u32 key__sz,
  *
  * What the program redirects goes through the egress device's tc filters and
  * qdisc, so that these do not keep a flow on the stack here.
+ * No ingress filter behind the program sees what it redirects: it has to be the
+ * device's last.
  *
  * Context: BH disabled, as tc programs run.
  * Return: see bpf_xdp_flowmap_lookup().
