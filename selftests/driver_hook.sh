@@ -55,6 +55,22 @@ echo "0 50 5000" >"$(port r0 hit)"
 succeeds "what the driver counted reaches conntrack" busywait 10000 counts_at_least 1001 53
 check "and nothing else" "$(counts 1001)" -eq 53
 
+# Hardware may leave packets to software, which keep the flow alive as well, though its own last one is long ago. That was otherwise
+# as soon as jiffies needed a 33rd bit, five minutes after boot.
+udp_timeout=$(r sysctl -n net.netfilter.nf_flowtable_udp_timeout)
+r sysctl -q net.netfilter.nf_flowtable_udp_timeout=10
+dels=$(total dels)
+had=$(counts 1001)
+echo "0 1 100" >"$(port r0 hit)"
+for _ in {1..8}; do
+	sleep 1
+	packets 1001 1
+done
+sleep 5
+check "a flow that software forwards lives, though hardware's last packet is 13 s ago" "$(total dels)" -eq "$dels"
+check "the driver told of that packet" "$(counts 1001)" -eq $((had + 9))
+r sysctl -q net.netfilter.nf_flowtable_udp_timeout="$udp_timeout"
+
 # What follows a flow of the same connection, whose deletion comes later: statistics are those of the flow.
 adds=$(total adds)
 r nft 'delete flowtable inet filter fast { hook ingress priority filter; devices = { r1 }; }'
