@@ -10,6 +10,15 @@
 #include "nf_flow_table_snoop_internal.h"
 
 /*
+ * Do packets climb to @dev from the devices below?  XDP sees them there and asks
+ * with the index of those, so that what is entered for @dev is for tc alone.
+ */
+static bool snoop_is_climbed_to(const struct net_device *dev)
+{
+	return snoop_is_upper(dev) || netif_is_bond_master(dev);
+}
+
+/*
  * Where an entry cannot be had now, say because a neighbour is not resolved, the
  * first packet asks for it.
  *
@@ -19,10 +28,16 @@ static void snoop_push_add(struct nf_flowtable *flowtable,
 			   struct flow_offload *flow)
 {
 	struct net *net = nf_ct_net(flow->ct);
+	const struct net_device *dev;
 	struct nf_flowmap_key key;
 	int dir;
 
 	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
+		dev = dev_get_by_index_rcu(net,
+					   flow->tuplehash[dir].tuple.iifidx);
+		if (!dev || snoop_is_climbed_to(dev))
+			continue;
+
 		snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
 		snoop_pull(net, &key, 0, NULL, jiffies);
 	}
