@@ -11,8 +11,6 @@
 
 #include "nf_flow_table_snoop_internal.h"
 
-#if IS_ENABLED(CONFIG_BRIDGE)
-
 #define SNOOP_BR_PORT_BITS	10
 
 /*
@@ -218,5 +216,3 @@ void snoop_bridge_exit(void)
 {
 	unregister_module_notifier(&snoop_br_notifier);
 }
-
-#endif

@@ -20,10 +20,15 @@ r sysctl -q net.netfilter.nf_flowtable_udp_timeout=600
 flowtable_on "r0 r1" counter
 fill_flowtable "ct state established"
 masquerade "oifname r1"
-doors=(xdp_map tc_map xdp_kfunc tc_kfunc)
+doors=(xdp_map tc_map)
 r flowmap attach -d map r0
 # Without a JIT there are no kfuncs.
-r flowmap attach -d kfunc r1 2>/dev/null || { doors=(xdp_map tc_map); r flowmap attach r1; }
+if [ -e /proc/sys/net/core/bpf_jit_enable ]; then
+	doors+=(xdp_kfunc tc_kfunc)
+	r flowmap attach -d kfunc r1
+else
+	r flowmap attach r1
+fi
 
 nat4=("${back4[@]}" dst=10.0.2.1)
 nat6=("${back6[@]}" dst=fd00:2::1)

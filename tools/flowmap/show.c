@@ -351,4 +351,3 @@ int show_flows(bool json)
 
 	return err;
 }
-
