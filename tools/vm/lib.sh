@@ -33,6 +33,12 @@ die()
 	exit 1
 }
 
+# /dev/kvm can exist where the processor cannot do it.
+has_kvm()
+{
+	[ -e /dev/kvm ] && grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo
+}
+
 # Runs a command as root: as it is for root, else through sudo.
 as_root()
 {
