@@ -10,10 +10,11 @@
 #include "nf_flow_table_snoop_internal.h"
 
 /*
- * Do packets climb to @dev from the devices below?  XDP sees them there and asks
- * with the index of those, so that what is entered for @dev is for tc alone.
+ * Has @dev its packets from other devices?  XDP sees them there and asks with the
+ * index of those, so that what is entered for @dev is for a program of its own
+ * alone: tc's, or a generic one.
  */
-static bool snoop_is_climbed_to(const struct net_device *dev)
+static bool snoop_is_above(const struct net_device *dev)
 {
 	return snoop_is_upper(dev) || netif_is_bond_master(dev);
 }
@@ -35,7 +36,7 @@ static void snoop_push_add(struct nf_flowtable *flowtable,
 	for (dir = 0; dir < FLOW_OFFLOAD_DIR_MAX; dir++) {
 		dev = dev_get_by_index_rcu(net,
 					   flow->tuplehash[dir].tuple.iifidx);
-		if (!dev || snoop_is_climbed_to(dev))
+		if (!dev || snoop_is_above(dev))
 			continue;
 
 		snoop_tuple_to_key(&flow->tuplehash[dir].tuple, &key);
