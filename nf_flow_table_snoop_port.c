@@ -15,7 +15,7 @@
 
 /* Orders the writers; readers use RCU. */
 static DEFINE_SPINLOCK(snoop_ports_lock);
-static DEFINE_HASHTABLE(snoop_ports, 8);
+static DEFINE_HASHTABLE(snoop_ports, 12);
 
 static u64 snoop_mix(u64 signature, unsigned long value)
 {
@@ -194,9 +194,13 @@ bool snoop_port_check(struct snoop_port *port, u32 now)
 	return true;
 }
 
-static u32 snoop_port_hash(const struct net *net, u32 ifindex)
+/* A device can have a port for each of its VLAN devices. */
+static u32 snoop_port_hash(const struct net *net,
+			   const struct nf_flowmap_key *key, u32 climb)
 {
-	return net_hash_mix(net) + ifindex;
+	u32 hash = net_hash_mix(net) + key->ifindex;
+
+	return climb ? hash + hash_64(snoop_key_u64(key->encap), 32) : hash;
 }
 
 static bool snoop_port_is(const struct snoop_port *port, const struct net *net,
@@ -217,7 +221,7 @@ struct snoop_port *snoop_port_find(const struct net *net,
 	struct snoop_port *port;
 
 	hash_for_each_possible_rcu(snoop_ports, port, node,
-				   snoop_port_hash(net, key->ifindex))
+				   snoop_port_hash(net, key, climb))
 		if (snoop_port_is(port, net, key, climb) &&
 		    !(READ_ONCE(port->block) & NF_SNOOP_GONE) &&
 		    refcount_inc_not_zero(&port->refs))
@@ -268,7 +272,7 @@ struct snoop_port *snoop_port_get(struct net *net,
 	port = snoop_port_find(net, key, climb);
 	if (!port)
 		hash_add_rcu(snoop_ports, &fresh->node,
-			     snoop_port_hash(net, key->ifindex));
+			     snoop_port_hash(net, key, climb));
 	spin_unlock(&snoop_ports_lock);
 
 	if (!port)
